@@ -1,0 +1,161 @@
+//! Putting the layers of settings together.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::Config;
+
+/// Why settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration file {path} cannot be read: {source}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("the configuration file {path} is not TOML: {source}")]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// Where.
+        source: Box<toml::de::Error>,
+    },
+    /// A key or a value is wrong.
+    #[error("configuration: {0}")]
+    Invalid(Box<toml::de::Error>),
+}
+
+/// Upstream's plain variables and the keys they stand for.
+const PLAIN: [(&str, &[&str]); 4] = [
+    ("LIMITS_ACTIONS_INVOKES_PERMINUTE", &["limits", "invocations-per-minute"]),
+    ("LIMITS_ACTIONS_INVOKES_CONCURRENT", &["limits", "concurrent-invocations"]),
+    ("LIMITS_TRIGGERS_FIRES_PERMINUTE", &["limits", "fires-per-minute"]),
+    ("LIMITS_ACTIONS_SEQUENCE_MAXLENGTH", &["limits", "sequence-length"]),
+];
+
+/// Defaults, then the `[whisk]` table of a file, then the environment.
+pub fn load(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    let mut root = match file {
+        Some(path) => read(path)?,
+        None => Table::new(),
+    };
+    let mut whisk = match root.remove("whisk") {
+        Some(Value::Table(table)) => table,
+        Some(other) => Table::from_iter([("whisk".to_owned(), other)]),
+        None => Table::new(),
+    };
+    // Whatever else the file holds is refused with the unknown keys.
+    whisk.extend(root);
+    for (name, value) in environment {
+        if value.is_empty() {
+            continue;
+        }
+        if let Some((_, path)) = PLAIN.iter().find(|(plain, _)| *plain == name) {
+            set(&mut whisk, &path.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>(), &value);
+        } else if let Some(key) = name.strip_prefix("CONFIG_whisk_") {
+            set(&mut whisk, &key.split('_').map(kebab).collect::<Vec<_>>(), &value);
+        }
+    }
+    Config::deserialize(Value::Table(whisk)).map_err(|error| ConfigError::Invalid(Box::new(error)))
+}
+
+fn read(path: &Path) -> Result<Table, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    toml::from_str(&text)
+        .map_err(|source| ConfigError::Syntax { path: path.to_owned(), source: Box::new(source) })
+}
+
+/// `containerPool` is `container-pool`; a part that starts in upper case stays as it is.
+fn kebab(part: &str) -> String {
+    if part.starts_with(|c: char| c.is_ascii_uppercase()) {
+        return part.to_owned();
+    }
+    part.chars().fold(String::new(), |mut out, c| {
+        if c.is_ascii_uppercase() {
+            out.push('-');
+        }
+        out.push(c.to_ascii_lowercase());
+        out
+    })
+}
+
+/// Sets a value; what reads as a whole number or a boolean is one.
+fn set(table: &mut Table, path: &[String], text: &str) {
+    let [parts @ .., last] = path else { return };
+    let mut table = table;
+    for part in parts {
+        let slot = table.entry(part.clone()).or_insert_with(|| Value::Table(Table::new()));
+        if !slot.is_table() {
+            *slot = Value::Table(Table::new());
+        }
+        let Value::Table(inner) = slot else { return };
+        table = inner;
+    }
+    let value = match (text.parse::<i64>(), text.parse::<bool>()) {
+        (Ok(number), _) => Value::Integer(number),
+        (_, Ok(flag)) => Value::Boolean(flag),
+        _ => Value::String(text.to_owned()),
+    };
+    table.insert(last.clone(), value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::limits::ByteSize;
+    use std::time::Duration;
+
+    fn with(file: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        std::fs::write(&path, file).unwrap();
+        load(Some(&path), environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+    }
+
+    #[test]
+    fn later_layers_win_and_the_rest_is_upstreams() {
+        let file =
+            "[whisk.container-pool]\nuser-memory = \"1 GB\"\n[whisk.time-limit]\nmax = \"10 minutes\"\n";
+        let config = with(
+            file,
+            &[
+                ("CONFIG_whisk_containerPool_userMemory", "512m"),
+                ("LIMITS_ACTIONS_INVOKES_PERMINUTE", "7"),
+                ("CONFIG_whisk_featureFlags_requireApiKeyAnnotation", "false"),
+                ("CONFIG_whisk_memory_max", ""),
+                ("HOME", "/"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.container_pool.user_memory, ByteSize::from_mb(512));
+        assert_eq!(config.time_limit.max, Duration::from_secs(600));
+        assert_eq!(config.time_limit.min, Duration::from_millis(100));
+        assert_eq!(config.limits.invocations_per_minute, 7);
+        assert!(!config.feature_flags.require_api_key_annotation);
+        assert_eq!(config.action_limits().memory.max, 512);
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_values_are_refused_by_name() {
+        for (file, names) in [
+            ("[whisk]\ntypo = 1\n", "typo"),
+            ("[whisk.memory]\nmax = \"much\"\n", "much"),
+            ("typo = 1\n", "typo"),
+            ("[whisk.journal]\nsegments = 1\n", "segments"),
+        ] {
+            let error = with(file, &[]).unwrap_err().to_string();
+            assert!(error.contains(names), "{error}");
+        }
+        assert!(matches!(with("= 1", &[]), Err(ConfigError::Syntax { .. })));
+    }
+}

@@ -1,0 +1,367 @@
+//! What a crash leaves behind: every activation that was accepted and is not yet stored.
+//!
+//! One append-only file after another, for one process at a time. Nothing is synced to the disk: a
+//! journal survives SIGKILL, not the loss of the machine. An activation goes through `accepted`,
+//! `started` (or back, if the container refused it), `outcome` and `stored`. A file goes when all that
+//! was accepted in it is stored; what is open in the oldest file is written again into the newest, so
+//! that one long run does not keep them all. At its limit a journal accepts nothing more.
+
+mod file;
+mod takeover;
+
+pub use takeover::{Abandoned, OpenEntry, take_over};
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+
+use bytes::Bytes;
+
+use crate::clock::Millis;
+use crate::entity::id::ActivationId;
+
+use file::{Kind, Segment};
+
+/// With more files than this, the oldest is emptied into the newest.
+const MAX_SEGMENTS: usize = 4;
+
+/// Why the journal does not take an entry.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The activation is known: a second delivery.
+    #[error("activation {0} is known already")]
+    Duplicate(ActivationId),
+    /// So much is not yet stored that no more is taken.
+    #[error("{open} bytes are not yet stored, and at most {max} may be")]
+    Full {
+        /// Bytes of messages and outcomes that are open.
+        open: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// The file cannot be written.
+    #[error("the journal cannot be written")]
+    Io(#[from] io::Error),
+}
+
+struct Open {
+    segment: u64,
+    at: Millis,
+    message: Bytes,
+    started: bool,
+    outcome: Option<Bytes>,
+}
+
+impl Open {
+    fn bytes(&self) -> u64 {
+        (self.message.len() + self.outcome.as_ref().map_or(0, Bytes::len)) as u64
+    }
+}
+
+struct Inner {
+    current: Segment,
+    /// Open entries by the file that holds their `accepted`, for every file that exists.
+    segments: BTreeMap<u64, usize>,
+    open: HashMap<ActivationId, Open>,
+    open_bytes: u64,
+}
+
+/// The journal of this process.
+pub struct Journal {
+    run: String,
+    dir: PathBuf,
+    segment_bytes: u64,
+    max_bytes: u64,
+    inner: Mutex<Inner>,
+    /// Held as long as this process lives.
+    _lock: File,
+}
+
+impl Journal {
+    /// A new journal under `state`, for a new run. Files are closed at `segment_bytes`; with `max_bytes`
+    /// not stored, no more is accepted.
+    pub fn create(state: &Path, segment_bytes: u64, max_bytes: u64) -> io::Result<Self> {
+        let run = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
+        let dir = state.join(&run);
+        let lock = file::create_private_dir(&dir)?;
+        let current = Segment::create(&dir, 1)?;
+        let segments = BTreeMap::from([(1, 0)]);
+        let inner = Mutex::new(Inner { current, segments, open: HashMap::new(), open_bytes: 0 });
+        Ok(Self { run, dir, segment_bytes, max_bytes, inner, _lock: lock })
+    }
+
+    /// The name of this run; containers are labelled with it.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// From now on the activation is this process's: it will get a record.
+    pub fn accepted(&self, id: ActivationId, at: Millis, message: &Bytes) -> Result<(), JournalError> {
+        let mut inner = self.lock();
+        if inner.open.contains_key(&id) {
+            return Err(JournalError::Duplicate(id));
+        }
+        if inner.open_bytes + message.len() as u64 > self.max_bytes {
+            return Err(JournalError::Full { open: inner.open_bytes, max: self.max_bytes });
+        }
+        self.rotate(&mut inner)?;
+        inner.current.append_accepted(id, at, message)?;
+        let segment = inner.current.number();
+        *inner.segments.entry(segment).or_default() += 1;
+        inner.open_bytes += message.len() as u64;
+        let open = Open { segment, at, message: message.clone(), started: false, outcome: None };
+        inner.open.insert(id, open);
+        Ok(())
+    }
+
+    /// Its code may run from now on; after a crash it does not run again.
+    pub fn started(&self, id: ActivationId) -> Result<(), JournalError> {
+        self.mark(id, Kind::Started, true)
+    }
+
+    /// Its container refused it before it ran: it may run elsewhere.
+    pub fn retracted(&self, id: ActivationId) -> Result<(), JournalError> {
+        self.mark(id, Kind::Retracted, false)
+    }
+
+    fn mark(&self, id: ActivationId, kind: Kind, started: bool) -> Result<(), JournalError> {
+        let mut inner = self.lock();
+        inner.current.append(kind, id, &[])?;
+        if let Some(open) = inner.open.get_mut(&id) {
+            open.started = started;
+        }
+        Ok(())
+    }
+
+    /// How it ended: the record without logs.
+    pub fn outcome(&self, id: ActivationId, record: Bytes) -> Result<(), JournalError> {
+        let mut inner = self.lock();
+        inner.current.append(Kind::Outcome, id, &record)?;
+        if let Some(open) = inner.open.get_mut(&id) {
+            let before = open.bytes();
+            open.outcome = Some(record);
+            let after = open.bytes();
+            inner.open_bytes = inner.open_bytes + after - before;
+        }
+        Ok(())
+    }
+
+    /// Their records are stored, or are not to be: the journal may forget them.
+    pub fn stored(&self, ids: &[ActivationId]) -> Result<(), JournalError> {
+        let mut inner = self.lock();
+        inner.current.append_stored(ids)?;
+        for id in ids {
+            if let Some(open) = inner.open.remove(id) {
+                inner.open_bytes -= open.bytes();
+                if let Some(count) = inner.segments.get_mut(&open.segment) {
+                    *count -= 1;
+                }
+            }
+        }
+        self.drop_finished(&mut inner);
+        Ok(())
+    }
+
+    /// How many activations are accepted and not stored.
+    pub fn open(&self) -> usize {
+        self.lock().open.len()
+    }
+
+    /// Removes the journal of a run that ended in order. Refused while an activation is open: the next
+    /// run takes it over.
+    pub fn close(&self) -> io::Result<bool> {
+        let inner = self.lock();
+        if !inner.open.is_empty() {
+            return Ok(false);
+        }
+        std::fs::remove_dir_all(&self.dir)?;
+        Ok(true)
+    }
+
+    fn rotate(&self, inner: &mut Inner) -> io::Result<()> {
+        if inner.current.len() < self.segment_bytes {
+            return Ok(());
+        }
+        let number = inner.current.number() + 1;
+        inner.current = Segment::create(&self.dir, number)?;
+        inner.segments.insert(number, 0);
+        self.drop_finished(inner);
+        if inner.segments.len() > MAX_SEGMENTS {
+            self.empty_oldest(inner)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is open in the oldest file again into the newest.
+    fn empty_oldest(&self, inner: &mut Inner) -> io::Result<()> {
+        let Some(oldest) = inner.segments.keys().next().copied() else { return Ok(()) };
+        let Inner { current, segments, open, .. } = inner;
+        for (id, entry) in open.iter_mut().filter(|(_, entry)| entry.segment == oldest) {
+            current.append_accepted(*id, entry.at, &entry.message)?;
+            if entry.started {
+                current.append(Kind::Started, *id, &[])?;
+            }
+            if let Some(outcome) = &entry.outcome {
+                current.append(Kind::Outcome, *id, outcome)?;
+            }
+            entry.segment = current.number();
+            *segments.entry(current.number()).or_default() += 1;
+        }
+        segments.insert(oldest, 0);
+        self.drop_finished(inner);
+        Ok(())
+    }
+
+    /// Files go in order, so that a `stored` is never gone before what it ends.
+    fn drop_finished(&self, inner: &mut Inner) {
+        while let Some((&oldest, &count)) = inner.segments.iter().next() {
+            if count > 0 || oldest == inner.current.number() {
+                return;
+            }
+            inner.segments.remove(&oldest);
+            if let Err(error) = std::fs::remove_file(file::segment_path(&self.dir, oldest)) {
+                tracing::warn!(%error, segment = oldest, "a finished journal file cannot be removed: {error}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u8) -> ActivationId {
+        ActivationId::from_bytes([n; 16])
+    }
+
+    fn recovered(state: &Path) -> Vec<OpenEntry> {
+        let mut all: Vec<_> =
+            take_over(state).unwrap().into_iter().flat_map(|mut a| a.take_entries()).collect();
+        all.sort_by_key(|entry| entry.id);
+        all
+    }
+
+    #[test]
+    fn what_was_open_at_a_crash_is_found_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::create(dir.path(), 1 << 20, 1 << 20).unwrap();
+        for n in 1..=5 {
+            journal.accepted(id(n), Millis(7), &Bytes::from(vec![n; 10])).unwrap();
+        }
+        for n in 2..=5 {
+            journal.started(id(n)).unwrap();
+        }
+        journal.outcome(id(3), Bytes::from_static(b"record")).unwrap();
+        journal.outcome(id(4), Bytes::from_static(b"gone")).unwrap();
+        journal.stored(&[id(4)]).unwrap();
+        journal.retracted(id(5)).unwrap();
+        // A live journal is not taken.
+        assert!(take_over(dir.path()).unwrap().is_empty());
+        drop(journal);
+        let open = recovered(dir.path());
+        let seen: Vec<_> = open.iter().map(|e| (e.id, e.started, e.outcome.is_some())).collect();
+        assert_eq!(
+            seen,
+            [(id(1), false, false), (id(2), true, false), (id(3), true, true), (id(5), false, false)]
+        );
+        assert_eq!((open[0].at, &open[0].message[..]), (Millis(7), &[1; 10][..]));
+    }
+
+    #[test]
+    fn a_second_delivery_and_a_full_journal_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::create(dir.path(), 1 << 20, 100).unwrap();
+        let message = Bytes::from(vec![0; 60]);
+        journal.accepted(id(1), Millis(0), &message).unwrap();
+        assert!(matches!(journal.accepted(id(1), Millis(0), &message), Err(JournalError::Duplicate(_))));
+        assert!(matches!(journal.accepted(id(2), Millis(0), &message), Err(JournalError::Full { .. })));
+        assert!(!journal.close().unwrap());
+        journal.stored(&[id(1)]).unwrap();
+        journal.accepted(id(2), Millis(0), &message).unwrap();
+        journal.stored(&[id(2)]).unwrap();
+        assert!(journal.close().unwrap());
+        assert!(take_over(dir.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn files_go_and_one_long_run_does_not_keep_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::create(dir.path(), 200, 1 << 20).unwrap();
+        let message = Bytes::from(vec![0; 100]);
+        journal.accepted(id(255), Millis(1), &message).unwrap();
+        journal.started(id(255)).unwrap();
+        journal.outcome(id(255), Bytes::from_static(b"late")).unwrap();
+        for n in 0..100 {
+            journal.accepted(id(n), Millis(0), &message).unwrap();
+            journal.stored(&[id(n)]).unwrap();
+        }
+        let files = std::fs::read_dir(dir.path().join(journal.run())).unwrap().count();
+        assert!(files <= MAX_SEGMENTS + 2, "{files} files");
+        drop(journal);
+        let open = recovered(dir.path());
+        assert_eq!(open.len(), 1);
+        assert_eq!(
+            (open[0].id, open[0].started, open[0].outcome.as_deref()),
+            (id(255), true, Some(&b"late"[..]))
+        );
+    }
+
+    #[test]
+    fn a_torn_end_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::create(dir.path(), 1 << 20, 1 << 20).unwrap();
+        journal.accepted(id(1), Millis(0), &Bytes::from_static(b"whole")).unwrap();
+        journal.accepted(id(2), Millis(0), &Bytes::from_static(b"torn")).unwrap();
+        let path = file::segment_path(&dir.path().join(journal.run()), 1);
+        drop(journal);
+        let text = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &text[..text.len() - 2]).unwrap();
+        assert_eq!(recovered(dir.path()).len(), 1);
+    }
+
+    proptest::proptest! {
+        /// Whatever the order of events, what is found after a crash is what was open.
+        #[test]
+        fn any_history_is_found_again(events in proptest::collection::vec((0u8..12, 0u8..5), 1..200)) {
+            let dir = tempfile::tempdir().unwrap();
+            let journal = Journal::create(dir.path(), 300, 1 << 20).unwrap();
+            let mut model: BTreeMap<ActivationId, (bool, bool)> = BTreeMap::new();
+            for (n, event) in events {
+                let id = id(n);
+                match (event, model.contains_key(&id)) {
+                    (0, false) => {
+                        journal.accepted(id, Millis(1), &Bytes::from(vec![n; 40])).unwrap();
+                        model.insert(id, (false, false));
+                    }
+                    (1, true) => {
+                        journal.started(id).unwrap();
+                        model.entry(id).and_modify(|e| e.0 = true);
+                    }
+                    (2, true) => {
+                        journal.retracted(id).unwrap();
+                        model.entry(id).and_modify(|e| e.0 = false);
+                    }
+                    (3, true) => {
+                        journal.outcome(id, Bytes::from_static(b"r")).unwrap();
+                        model.entry(id).and_modify(|e| e.1 = true);
+                    }
+                    (4, true) => {
+                        journal.stored(&[id]).unwrap();
+                        model.remove(&id);
+                    }
+                    _ => {}
+                }
+            }
+            drop(journal);
+            let found: BTreeMap<_, _> =
+                recovered(dir.path()).into_iter().map(|e| (e.id, (e.started, e.outcome.is_some()))).collect();
+            proptest::prop_assert_eq!(found, model);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The language that controllers and invokers share: entities, messages, the bus between them, the
+//! stores behind them and the journal that survives a crash. No HTTP and no Docker in here.
+
+pub mod bus;
+pub mod clock;
+pub mod config;
+pub mod entity;
+pub mod journal;
+pub mod manifest;
+pub mod message;
+pub mod paths;
+pub mod shutdown;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,237 @@
+//! The runtimes manifest: which kinds there are, which image runs each, which is a family's default.
+//!
+//! Upstream's format (`ansible/files/runtimes.json`, `.../core/entity/ExecManifest.scala`), so that a
+//! manifest of theirs can be given as it is.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::entity::limits::ByteSize;
+
+/// An image as the manifest names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageName {
+    /// Before the slash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// After the slash.
+    pub name: String,
+    /// After the colon; `latest` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// In front of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<String>,
+}
+
+/// A text that names no image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("could not parse image name")]
+pub struct ImageNameError;
+
+impl ImageName {
+    /// `[registry/][prefix/]name:tag`
+    pub fn reference(&self) -> String {
+        let parts = [self.registry.as_deref(), self.prefix.as_deref(), Some(self.name.as_str())];
+        let path: Vec<&str> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+        format!("{}:{}", path.join("/"), self.tag.as_deref().unwrap_or("latest"))
+    }
+
+    /// Checks an image that a user names: `[registry/][prefix/]name[:tag][@digest]`. Returns it as given.
+    pub fn check(text: &str) -> Result<&str, ImageNameError> {
+        let part = |s: &str, more: &[char]| {
+            s.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+                && s.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(&c))
+        };
+        let (rest, digest) = match text.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest)),
+            None => (text, None),
+        };
+        let (path, tag) = match rest.rsplit_once(':') {
+            Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
+            _ => (rest, None),
+        };
+        let segments: Vec<&str> = path.split('/').collect();
+        let legal = segments.iter().enumerate().all(|(at, segment)| {
+            let host = at == 0 && segments.len() > 1;
+            part(segment, if host { &['.', '-', '_', ':'] } else { &['.', '-', '_'] })
+                && (host || !segment.chars().any(|c| c.is_ascii_uppercase()))
+        }) && tag.is_none_or(|tag| tag.len() <= 128 && part(tag, &['.', '-', '_']))
+            && digest.is_none_or(|digest| digest.contains(':') && part(digest, &[':', '+', '.', '-', '_']));
+        if legal { Ok(text) } else { Err(ImageNameError) }
+    }
+}
+
+/// Stem cells of a kind: how many containers of which memory wait for their first action.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StemCell {
+    /// At start.
+    #[serde(alias = "count")]
+    pub initial_count: u32,
+    /// Of each.
+    pub memory: ByteSize,
+    /// How their number follows the demand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reactive: Option<serde_json::Value>,
+}
+
+/// One kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuntimeKind {
+    /// Such as `nodejs:20`.
+    pub kind: String,
+    /// What runs it.
+    pub image: ImageName,
+    /// Whether it is what `<family>:default` means.
+    #[serde(default)]
+    pub default: bool,
+    /// Whether it can no longer be created, changed or invoked.
+    #[serde(default)]
+    pub deprecated: bool,
+    /// Whether an action of it must name its main.
+    #[serde(default)]
+    pub require_main: bool,
+    /// Whether its image ends the logs of an activation with sentinels.
+    #[serde(default = "yes")]
+    pub sentinelled_logs: bool,
+    /// Upstream's mark that code is stored apart; all code is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached: Option<serde_json::Value>,
+    /// Containers that wait.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stem_cells: Vec<StemCell>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// All kinds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    runtimes: BTreeMap<String, Vec<RuntimeKind>>,
+    #[serde(default)]
+    blackboxes: Vec<ImageName>,
+}
+
+/// Why a manifest cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not JSON of that form.
+    #[error("the runtimes manifest cannot be read: {0}")]
+    Syntax(#[from] serde_json::Error),
+    /// Several kinds and not exactly one default.
+    #[error("runtimes manifest: family '{0}' has several kinds and needs exactly one with \"default\": true")]
+    Default(String),
+    /// The same kind twice.
+    #[error("runtimes manifest: kind '{0}' stands in it twice")]
+    Duplicate(String),
+    /// No kind at all.
+    #[error("runtimes manifest: family '{0}' has no kind")]
+    Empty(String),
+}
+
+impl Manifest {
+    /// Reads and checks a manifest.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        let mut manifest: Self = serde_json::from_str(text)?;
+        let mut seen = std::collections::HashSet::new();
+        for (family, kinds) in &mut manifest.runtimes {
+            match kinds.as_mut_slice() {
+                [] => return Err(ManifestError::Empty(family.clone())),
+                [only] => only.default = true,
+                several if several.iter().filter(|kind| kind.default).count() != 1 => {
+                    return Err(ManifestError::Default(family.clone()));
+                }
+                _ => {}
+            }
+            for kind in kinds {
+                if !seen.insert(kind.kind.clone()) {
+                    return Err(ManifestError::Duplicate(kind.kind.clone()));
+                }
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// The kind that a text names: trimmed, in lower case, `<family>:default` resolved.
+    pub fn resolve(&self, kind: &str) -> Option<&RuntimeKind> {
+        let kind = kind.trim().to_lowercase();
+        if let Some(family) = kind.strip_suffix(":default") {
+            return self.runtimes.get(family)?.iter().find(|kind| kind.default);
+        }
+        self.kinds().find(|known| known.kind == kind)
+    }
+
+    /// The family of a kind, such as `nodejs`.
+    pub fn family(&self, kind: &str) -> Option<&str> {
+        let holds = |kinds: &Vec<RuntimeKind>| kinds.iter().any(|known| known.kind == kind);
+        self.runtimes.iter().find(|(_, kinds)| holds(kinds)).map(|(family, _)| family.as_str())
+    }
+
+    /// Every kind.
+    pub fn kinds(&self) -> impl Iterator<Item = &RuntimeKind> {
+        self.runtimes.values().flatten()
+    }
+
+    /// Families and their kinds, as the API's front page lists them.
+    pub fn families(&self) -> &BTreeMap<String, Vec<RuntimeKind>> {
+        &self.runtimes
+    }
+
+    /// Whether a user's image is one of the platform's own: not pulled, and it writes sentinels.
+    pub fn is_native(&self, image: &str) -> bool {
+        self.blackboxes
+            .iter()
+            .any(|own| own.reference() == image || own.reference() == format!("{image}:latest"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"{"runtimes":{
+        "nodejs":[{"kind":"nodejs:18","image":{"prefix":"openwhisk","name":"action-nodejs-v18","tag":"nightly"}},
+                  {"kind":"nodejs:20","default":true,"image":{"name":"n"},"stemCells":[{"count":2,"memory":"256 MB"}]}],
+        "java":[{"kind":"java:8","requireMain":true,"deprecated":false,"image":{"name":"java8action"}}]},
+        "blackboxes":[{"prefix":"openwhisk","name":"dockerskeleton","tag":"nightly"}]}"#;
+
+    #[test]
+    fn kinds_and_defaults_are_found() {
+        let manifest = Manifest::parse(TEXT).unwrap();
+        assert_eq!(manifest.resolve(" NodeJS:default ").unwrap().kind, "nodejs:20");
+        assert_eq!(manifest.resolve("java:default").unwrap().kind, "java:8");
+        assert!(manifest.resolve("nodejs").is_none() && manifest.resolve("x:default").is_none());
+        assert_eq!(manifest.family("nodejs:18"), Some("nodejs"));
+        assert_eq!(
+            manifest.resolve("nodejs:18").unwrap().image.reference(),
+            "openwhisk/action-nodejs-v18:nightly"
+        );
+        assert_eq!(manifest.resolve("nodejs:20").unwrap().stem_cells[0].initial_count, 2);
+        assert!(manifest.is_native("openwhisk/dockerskeleton:nightly") && !manifest.is_native("a/b"));
+    }
+
+    #[test]
+    fn a_manifest_that_contradicts_itself_is_refused() {
+        let two = TEXT.replace("\"default\":true,", "");
+        assert!(matches!(Manifest::parse(&two), Err(ManifestError::Default(family)) if family == "nodejs"));
+        let twice = TEXT.replace("nodejs:18", "nodejs:20");
+        assert!(matches!(Manifest::parse(&twice), Err(ManifestError::Duplicate(_))));
+    }
+
+    #[test]
+    fn image_names_are_checked() {
+        for legal in
+            ["a", "openwhisk/dockerskeleton", "localhost:5000/a/b:1.0", "a@sha256:0f", "a/b_c-d:latest"]
+        {
+            assert!(ImageName::check(legal).is_ok(), "{legal}");
+        }
+        for illegal in ["", "a b", "/a", "a:", "a/B", "a@x", "a//b"] {
+            assert!(ImageName::check(illegal).is_err(), "{illegal}");
+        }
+    }
+}
