@@ -1,0 +1,106 @@
+//! The REST API's URL tree, whole, on one page.
+//!
+//! Upstream: `core/controller/src/main/scala/org/apache/openwhisk/core/controller/{Controller,RestAPIs}.scala`.
+//! A known path with another verb is 405 with its verbs in `Allow`; any other path is 404, under the API
+//! only for those who sign in. Names are taken from the raw path (`path`), not from the router, which has
+//! decoded it by half. `frame` is around all: ids, CORS, errors, OPTIONS.
+
+pub mod actions;
+pub mod activations;
+pub mod answer;
+pub mod app;
+pub mod body;
+pub mod caller;
+pub mod error;
+pub mod frame;
+pub mod invoke;
+pub mod limits;
+pub mod namespaces;
+pub mod path;
+pub mod query;
+pub mod root;
+
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource};
+
+use self::caller::Caller;
+use self::error::ApiError;
+
+/// The root of the API.
+pub const API: &str = "/api/v1";
+
+/// Every route.
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        // For operators.
+        .service(open("/").get(root::info))
+        .service(open("/ping").get(root::ping))
+        .service(open("/metrics").get(root::metrics))
+        .service(open("/invokers").get(root::invokers))
+        .service(open("/invokers/healthy/count").get(root::healthy))
+        .service(open("/invokers/ready").get(root::ready))
+        .service(open("/activation").get(root::in_flight))
+        .service(open("/activation/count").get(root::in_flight_count))
+        // For everybody.
+        .service(open("/api/v1").get(root::api))
+        .service(open("/api/v1/").get(root::api))
+        // For those who sign in.
+        .service(signed("/api/v1/namespaces", "GET").get(namespaces::list))
+        .service(signed("/api/v1/namespaces/", "GET").get(namespaces::list))
+        .service(signed("/api/v1/namespaces/{ns}/limits", "GET").get(limits::get))
+        .service(signed("/api/v1/namespaces/{ns}/limits/", "GET").get(limits::get))
+        .service(signed("/api/v1/namespaces/{ns}/limits/{inner:.+}", "GET").get(limits::inner))
+        .service(signed("/api/v1/namespaces/{ns}/actions", "GET").get(actions::list))
+        .service(absent("/api/v1/namespaces/{ns}/actions/").get(actions::list))
+        .service(
+            signed("/api/v1/namespaces/{ns}/actions/{name}", "GET, PUT, DELETE, POST")
+                .get(actions::get)
+                .put(actions::put)
+                .delete(actions::delete)
+                .post(invoke::invoke),
+        )
+        .service(absent("/api/v1/namespaces/{ns}/actions/{package}/").get(actions::list_package))
+        .service(
+            signed("/api/v1/namespaces/{ns}/actions/{package}/{name}", "GET, PUT, DELETE, POST")
+                .get(actions::get)
+                .put(actions::put)
+                .delete(actions::delete)
+                .post(invoke::invoke),
+        )
+        .service(signed("/api/v1/namespaces/{ns}/activations", "GET").get(activations::list))
+        .service(signed("/api/v1/namespaces/{ns}/activations/", "GET").get(activations::list))
+        .service(signed("/api/v1/namespaces/{ns}/activations/{id}", "GET").get(activations::get))
+        .service(signed("/api/v1/namespaces/{ns}/activations/{id}/", "GET").get(activations::get))
+        .service(signed("/api/v1/namespaces/{ns}/activations/{id}/logs", "GET").get(activations::logs))
+        .service(signed("/api/v1/namespaces/{ns}/activations/{id}/result", "GET").get(activations::result))
+        .default_service(web::to(unrouted));
+}
+
+/// A path that nobody signs in for; other verbs are refused.
+fn open(path: &str) -> Resource {
+    let refuse = || async { Err::<HttpResponse, _>(ApiError::MethodNotAllowed("GET, OPTIONS")) };
+    web::resource(path).default_service(web::to(refuse))
+}
+
+/// A path for those who sign in; other verbs than those are refused.
+fn signed(path: &str, verbs: &'static str) -> Resource {
+    let refuse = move |_: Caller| async move { Err::<HttpResponse, _>(ApiError::MethodNotAllowed(verbs)) };
+    web::resource(path).default_service(web::to(refuse))
+}
+
+/// A path for those who sign in that is no path at all with other verbs: an entity with an empty name.
+fn absent(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(unrouted))
+}
+
+/// Whether a path is of the API, not of the operators.
+pub fn is_api(path: &str) -> bool {
+    path.strip_prefix(API).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+async fn unrouted(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    if is_api(request.path()) {
+        Caller::extract(&request).await?;
+    }
+    Err(ApiError::Unrouted)
+}

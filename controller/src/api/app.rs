@@ -1,0 +1,49 @@
+//! What every handler may use: one value, shared by all workers of all servers.
+
+use std::sync::Arc;
+
+use common::clock::Clock;
+use common::config::Config;
+use common::manifest::Manifest;
+use common::store::ActivationStore;
+use common::store::cache::IdentityCache;
+use prometheus::Registry;
+
+use crate::entities::actions::Actions;
+use crate::entitlement::Entitlement;
+use crate::gate::Gate;
+use crate::invoke::primitive::Primitive;
+use crate::load_balancer::LoadBalancer;
+use crate::metrics::{BalancerMetrics, HttpMetrics};
+
+/// The controller, as handlers see it.
+pub struct App {
+    /// All settings.
+    pub config: Arc<Config>,
+    /// The kinds of actions.
+    pub manifest: Arc<Manifest>,
+    /// Who signs in.
+    pub identities: Arc<IdentityCache>,
+    /// May they, and how often.
+    pub entitlement: Entitlement,
+    /// Actions as entities.
+    pub actions: Actions,
+    /// Actions to be run.
+    pub primitive: Primitive,
+    /// Records.
+    pub activations: Arc<dyn ActivationStore>,
+    /// What is in flight, and the invokers.
+    pub balancer: Arc<dyn LoadBalancer>,
+    /// Counters of the balancer.
+    pub balancer_metrics: BalancerMetrics,
+    /// Counters of responses.
+    pub http_metrics: HttpMetrics,
+    /// All metrics.
+    pub registry: Registry,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// The day it was built.
+    pub build: String,
+    /// Work that is under way.
+    pub gate: Gate,
+}

@@ -1,0 +1,288 @@
+//! Every refusal: its sentence and its status.
+//!
+//! `Display` is what the caller reads, `source` what only the log reads. The body around the sentence,
+//! with the id of the request, is made in `frame`. Upstream:
+//! `common/scala/src/main/scala/org/apache/openwhisk/http/ErrorResponse.scala`.
+
+use actix_web::ResponseError;
+use actix_web::http::StatusCode;
+use common::entity::id::ActivationIdError;
+use common::entity::name::NameError;
+use common::store::StoreError;
+
+use crate::entities::action_put::TooLarge;
+use crate::entities::actions::ActionError;
+use crate::entities::members::Malformed;
+use crate::entitlement::Denial;
+use crate::invoke::primitive::InvokeError;
+use crate::load_balancer::BalancerError;
+
+/// Why a request has no success.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// No such path.
+    #[error("The requested resource could not be found.")]
+    Unrouted,
+    /// Another verb than the path knows; with those that it knows.
+    #[error("HTTP method not allowed, supported methods: {0}")]
+    MethodNotAllowed(&'static str),
+    /// Nobody signed in.
+    #[error("The resource requires authentication, which was not supplied with the request")]
+    NoCredentials,
+    /// Somebody tried.
+    #[error("The supplied authentication is invalid")]
+    BadCredentials,
+    /// No such entity.
+    #[error("The requested resource does not exist.")]
+    NotFound,
+    /// Not the caller's.
+    #[error("The supplied authentication is not authorized to access '{0}'.")]
+    Forbidden(String),
+    /// A kind that the namespace may not have.
+    #[error("The supplied authentication is not authorized to access actions of kind '{0}'.")]
+    KindForbidden(String),
+    /// It is there already.
+    #[error("resource already exists")]
+    Exists,
+    /// It is something else.
+    #[error("Resource by this name exists but is not in this collection.")]
+    OtherKind,
+    /// Somebody else was faster.
+    #[error("Concurrent modification to resource detected.")]
+    Conflict,
+    /// What is stored makes no sense.
+    #[error("Resource is corrupted and cannot be read.")]
+    Corrupt(#[source] anyhow::Error),
+    /// The body is not what it should be.
+    #[error("The request content was malformed:\n{0}")]
+    Malformed(String),
+    /// A parameter of the query is not what it should be.
+    #[error("The query parameter '{name}' was malformed:\n{reason}")]
+    Query {
+        /// Which.
+        name: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Something else in the request is wrong; the sentence stands alone.
+    #[error("{0}")]
+    Invalid(String),
+    /// A namespace that is too long.
+    #[error("Namespace longer than allowed: {0} > {max}.", max = common::entity::name::MAX_NAME_LENGTH)]
+    NamespaceTooLong(usize),
+    /// A namespace that is none.
+    #[error("The namespace contains illegal characters.")]
+    IllegalNamespace,
+    /// A new action that runs nothing.
+    #[error("exec undefined")]
+    ExecUndefined,
+    /// A kind whose time is over.
+    #[error(
+        "The '{0}' runtime is no longer supported. You may read and delete but not update or invoke this action."
+    )]
+    Deprecated(String),
+    /// More containers than activations.
+    #[error("Max action instance concurrency must not exceed your namespace concurrency of {0}.")]
+    Instances(u64),
+    /// A payload that sets what is fixed.
+    #[error("Request defines parameters that are not allowed (e.g., reserved properties).")]
+    Final,
+    /// A list that is to be whole and counted.
+    #[error("The parameter 'docs' is not permitted with 'count'.")]
+    DocsWithCount,
+    /// A path into limits.
+    #[error("Inner entity level routes for limits are not yet implemented.")]
+    InnerLimits,
+    /// A body of another type.
+    #[error("The request's Content-Type [{0}] is not supported. Expected:\napplication/json")]
+    UnsupportedType(String),
+    /// A caller who does not take JSON.
+    #[error("Resource representation is only available with these types:\napplication/json")]
+    NotAcceptable,
+    /// A part of the request is too large.
+    #[error("{part} larger than allowed: {size} > {allowed} bytes.")]
+    TooLarge {
+        /// Which.
+        part: &'static str,
+        /// What it has.
+        size: u64,
+        /// What it may have.
+        allowed: u64,
+    },
+    /// The body is larger than the server takes, or an order larger than the bus takes.
+    #[error("The request content is larger than the server is willing or able to process.")]
+    Oversized,
+    /// A path and query that are too long.
+    #[error("The URI provided was too long for the server to process.")]
+    UriTooLong,
+    /// A body that does not come.
+    #[error("The server timed out waiting for the request.")]
+    TimedOut,
+    /// Too often.
+    #[error("Too many requests in the last minute (count: {count}, allowed: {allowed}).")]
+    RateLimited {
+        /// With this one.
+        count: u64,
+        /// The most.
+        allowed: u64,
+    },
+    /// Too many at once.
+    #[error("Too many concurrent requests in flight (count: {count}, allowed: {allowed}).")]
+    TooManyInFlight {
+        /// Without this one.
+        count: u64,
+        /// The most.
+        allowed: u64,
+    },
+    /// Nobody can do it now.
+    #[error("The server is currently unavailable (because it is overloaded or down for maintenance).")]
+    Unavailable(#[source] anyhow::Error),
+    /// Our fault.
+    #[error("There was an internal server error.")]
+    Internal(#[source] anyhow::Error),
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_)
+            | Self::Query { .. }
+            | Self::Invalid(_)
+            | Self::NamespaceTooLong(_)
+            | Self::IllegalNamespace
+            | Self::ExecUndefined
+            | Self::Deprecated(_)
+            | Self::Instances(_)
+            | Self::Final
+            | Self::DocsWithCount
+            | Self::InnerLimits => StatusCode::BAD_REQUEST,
+            Self::NoCredentials | Self::BadCredentials => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) | Self::KindForbidden(_) => StatusCode::FORBIDDEN,
+            Self::Unrouted | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
+            Self::Exists | Self::OtherKind | Self::Conflict => StatusCode::CONFLICT,
+            Self::TooLarge { .. } | Self::Oversized => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::UnsupportedType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::RateLimited { .. } | Self::TooManyInFlight { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Corrupt(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(_) => Self::Conflict,
+            StoreError::Corrupt { .. } => Self::Corrupt(error.into()),
+            StoreError::Unavailable { .. } => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl From<Denial> for ApiError {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Forbidden(what) => Self::Forbidden(what),
+            Denial::NoPackage => Self::NotFound,
+            Denial::NotAPackage => Self::OtherKind,
+            Denial::RateLimited { count, allowed } => Self::RateLimited { count, allowed },
+            Denial::TooManyInFlight { count, allowed } => Self::TooManyInFlight { count, allowed },
+            Denial::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ActionError> for ApiError {
+    fn from(error: ActionError) -> Self {
+        match error {
+            ActionError::Missing => Self::NotFound,
+            ActionError::OtherKind => Self::OtherKind,
+            ActionError::Exists => Self::Exists,
+            ActionError::ExecUndefined => Self::ExecUndefined,
+            ActionError::Deprecated(kind) => Self::Deprecated(kind),
+            ActionError::KindNotAllowed(kind) => Self::KindForbidden(kind),
+            ActionError::Limit(limit) => Self::Invalid(limit.to_string()),
+            ActionError::Instances(allowed) => Self::Instances(allowed),
+            ActionError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<InvokeError> for ApiError {
+    fn from(error: InvokeError) -> Self {
+        match error {
+            InvokeError::Missing => Self::NotFound,
+            InvokeError::OtherKind => Self::OtherKind,
+            InvokeError::Deprecated(kind) => Self::Deprecated(kind),
+            InvokeError::Final => Self::Final,
+            InvokeError::Balancer(BalancerError::TooLarge(_)) => Self::Oversized,
+            InvokeError::Balancer(error) => Self::Unavailable(error.into()),
+            InvokeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<Malformed> for ApiError {
+    fn from(Malformed(reason): Malformed) -> Self {
+        Self::Malformed(reason)
+    }
+}
+
+impl From<TooLarge> for ApiError {
+    fn from(TooLarge { part, size, allowed }: TooLarge) -> Self {
+        Self::TooLarge { part, size, allowed }
+    }
+}
+
+/// In a path; in a body a bad name makes the body malformed.
+impl From<NameError> for ApiError {
+    fn from(error: NameError) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}
+
+impl From<ActivationIdError> for ApiError {
+    fn from(error: ActivationIdError) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_have_upstreams_sentences() {
+        for (error, status, sentence) in [
+            (
+                ApiError::Forbidden("ns/a".into()),
+                403,
+                "The supplied authentication is not authorized to access 'ns/a'.",
+            ),
+            (ApiError::MethodNotAllowed("GET"), 405, "HTTP method not allowed, supported methods: GET"),
+            (ApiError::NamespaceTooLong(257), 400, "Namespace longer than allowed: 257 > 256."),
+            (
+                ApiError::RateLimited { count: 3, allowed: 2 },
+                429,
+                "Too many requests in the last minute (count: 3, allowed: 2).",
+            ),
+            (
+                ApiError::TooLarge { part: "Request", size: 9, allowed: 8 },
+                413,
+                "Request larger than allowed: 9 > 8 bytes.",
+            ),
+            (ApiError::from(NameError::TooLong(257)), 400, "Name segement longer than allowed: 257 > 256."),
+            (
+                ApiError::from(StoreError::Conflict("x".into())),
+                409,
+                "Concurrent modification to resource detected.",
+            ),
+        ] {
+            assert_eq!((error.status_code().as_u16(), error.to_string().as_str()), (status, sentence));
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! What is around every request: its id, CORS, OPTIONS, what must be acceptable, and how errors look.
+//!
+//! Upstream: `common/scala/src/main/scala/org/apache/openwhisk/http/{BasicHttpService,CorsSettings}.scala`.
+//! Handlers and extractors return an [`ApiError`]; only here is it logged, and given its body and headers.
+
+use std::error::Error as StdError;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW,
+    CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
+use common::entity::id::TransactionId;
+use serde::Serialize;
+use tokio::time::Instant;
+use tracing::{Instrument, debug, error, info_span, warn};
+
+use super::app::App;
+use super::error::ApiError;
+use super::{answer, body, is_api};
+
+/// The longest path and query.
+const MAX_URI: usize = 8 * 1024;
+
+/// Bodies up to this size are read before anybody is asked anything, so that a refusal keeps the
+/// connection. Larger ones are read by those who want them.
+const SMALL_BODY: u64 = 64 * 1024;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const EXTRA_LOGGING: HeaderName = HeaderName::from_static("x-ow-extra-logging");
+
+const CHALLENGE: HeaderValue =
+    HeaderValue::from_static(r#"Basic realm="OpenWhisk secure realm",charset=UTF-8"#);
+const ANYBODY: HeaderValue = HeaderValue::from_static("*");
+const REQUEST_HEADERS: HeaderValue =
+    HeaderValue::from_static("Authorization, Origin, X-Requested-With, Content-Type, Accept, User-Agent");
+const API_METHODS: HeaderValue = HeaderValue::from_static("GET, DELETE, POST, PUT, HEAD");
+const ROOT_METHODS: HeaderValue = HeaderValue::from_static("OPTIONS, GET, POST");
+
+/// Gives a request its id, and its response what every response has.
+pub async fn frame(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let app = request.app_data::<web::Data<App>>().cloned().expect("every server has an app");
+    let started = Instant::now();
+    let transid = enter(&app, &mut request);
+    let is_api = is_api(request.path());
+    let method = request.method().clone();
+    let accept = Accept::of(request.headers());
+    let span = info_span!("request", %transid);
+    let response = inside(&app, request, next, is_api).instrument(span).await?;
+    let response = finish(response, &transid, accept, is_api);
+    let status = response.status();
+    app.http_metrics.answered(method.as_str(), status.as_str(), started.elapsed().as_secs_f64());
+    debug!(%transid, status = status.as_u16(), "{method} {} {}", response.request().path(), status.as_u16());
+    Ok(response)
+}
+
+/// The id that the caller gave, or a new one. What asks for extra logging is for us only.
+fn enter(app: &App, request: &mut ServiceRequest) -> TransactionId {
+    let extra =
+        request.headers_mut().remove(EXTRA_LOGGING).any(|value| value.as_bytes().eq_ignore_ascii_case(b"on"));
+    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let transid = TransactionId::enter(given, app.clock.now(), extra);
+    request.extensions_mut().insert(transid.clone());
+    transid
+}
+
+async fn inside(
+    app: &App,
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+    is_api: bool,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    if *request.method() == Method::OPTIONS {
+        return Ok(request.into_response(answer::text("OK")));
+    }
+    if request.uri().path_and_query().is_some_and(|uri| uri.as_str().len() > MAX_URI) {
+        return Ok(request.error_response(ApiError::UriTooLong));
+    }
+    let mut visit = None;
+    if is_api && *request.method() != Method::GET {
+        visit = app.gate.enter();
+        if visit.is_none() {
+            return Ok(request.error_response(ApiError::Unavailable(anyhow::anyhow!("draining"))));
+        }
+    }
+    if body::announced(request.headers()).is_some_and(|size| size > 0 && size <= SMALL_BODY) {
+        let mut payload = request.take_payload();
+        match body::read(request.headers(), &mut payload).await {
+            Ok(body) => request.set_payload(Payload::from(body)),
+            Err(error) => return Ok(request.error_response(error)),
+        }
+    }
+    let response = next.call(request).await?.map_into_boxed_body();
+    drop(visit);
+    Ok(response)
+}
+
+fn finish(
+    response: ServiceResponse<BoxBody>,
+    transid: &TransactionId,
+    accept: Accept,
+    is_api: bool,
+) -> ServiceResponse<BoxBody> {
+    let (request, response) = response.into_parts();
+    let mut response = match response.error() {
+        Some(error) => match error.as_error::<ApiError>() {
+            Some(error) => refusal(error, transid),
+            None => envelope(error.as_response_error().status_code(), &error.to_string(), transid),
+        },
+        None if accept == Accept::NoJson && is_json(&response) => refusal(&ApiError::NotAcceptable, transid),
+        None => response,
+    };
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&transid.id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANYBODY);
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS);
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, if is_api { API_METHODS } else { ROOT_METHODS });
+    ServiceResponse::new(request, response)
+}
+
+fn refusal(error: &ApiError, transid: &TransactionId) -> HttpResponse {
+    let chain = || {
+        let causes = std::iter::successors(error.source(), |cause: &&dyn StdError| (*cause).source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    };
+    match error {
+        ApiError::Internal(_) | ApiError::Corrupt(_) => error!(%transid, cause = chain(), "{error}"),
+        ApiError::Unavailable(_) => warn!(%transid, cause = chain(), "{error}"),
+        _ => {}
+    }
+    let mut response = envelope(error.status_code(), &error.to_string(), transid);
+    match error {
+        ApiError::NoCredentials | ApiError::BadCredentials => {
+            response.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
+        }
+        ApiError::MethodNotAllowed(verbs) => {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(verbs));
+        }
+        _ => {}
+    }
+    response
+}
+
+fn envelope(status: StatusCode, text: &str, transid: &TransactionId) -> HttpResponse {
+    #[derive(Serialize)]
+    struct Envelope<'a> {
+        error: &'a str,
+        code: &'a str,
+    }
+    answer::json_with(status, &Envelope { error: text.trim(), code: &transid.id })
+}
+
+fn is_json(response: &HttpResponse) -> bool {
+    response.status().is_success()
+        && response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json")
+}
+
+/// Whether a caller takes JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Accept {
+    Json,
+    NoJson,
+}
+
+impl Accept {
+    /// By the `Accept` headers; without any, everything is taken.
+    fn of(headers: &HeaderMap) -> Self {
+        let mut ranges =
+            headers.get_all(ACCEPT).flat_map(|value| value.as_bytes().split(|b| *b == b',')).peekable();
+        if ranges.peek().is_none() || ranges.any(Self::covers_json) { Self::Json } else { Self::NoJson }
+    }
+
+    fn covers_json(range: &[u8]) -> bool {
+        let range = String::from_utf8_lossy(range);
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default();
+        let named =
+            ["*/*", "application/*", "application/json"].iter().any(|json| kind.eq_ignore_ascii_case(json));
+        let refused = parts.any(|part| {
+            let quality = part.strip_prefix("q=").or_else(|| part.strip_prefix("Q="));
+            quality.and_then(|quality| quality.trim().parse::<f32>().ok()) == Some(0.0)
+        });
+        named && !refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_acceptable_unless_every_range_leaves_it_out() {
+        for (accept, expected) in [
+            (None, Accept::Json),
+            (Some("*/*"), Accept::Json),
+            (Some("text/html, application/json;q=0.5"), Accept::Json),
+            (Some("Application/*"), Accept::Json),
+            (Some("text/html"), Accept::NoJson),
+            (Some("text/html, application/json;q=0"), Accept::NoJson),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(accept) = accept {
+                headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            }
+            assert_eq!(Accept::of(&headers), expected, "{accept:?}");
+        }
+    }
+}

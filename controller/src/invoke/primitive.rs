@@ -1,0 +1,264 @@
+//! Invoking one action: checks, the merge of parameters, the order, and the wait for its result.
+//!
+//! Upstream: `core/controller/src/main/scala/org/apache/openwhisk/core/controller/actions/PrimitiveActions.scala`.
+//! Payloads and results pass as text. Results come by message; where none brings them, from the store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::config::WaitConfig;
+use common::entity::action::{Action, FINAL};
+use common::entity::activation::Activation;
+use common::entity::id::{ActivationId, ControllerId, TransactionId};
+use common::entity::identity::{ALL_RIGHTS, AuthKey, Identity, Namespace};
+use common::entity::json;
+use common::entity::name::{EntityName, Fqn};
+use common::manifest::Manifest;
+use common::message::ack::AckResult;
+use common::message::activation::ActivationMessage;
+use common::store::cache::{Cached, EntityCache, Lookup};
+use common::store::{ActivationStore, IdentityRecord, StoreError};
+use serde_json::value::RawValue;
+use tokio::time::{Instant, sleep_until};
+use tracing::debug;
+
+use crate::load_balancer::{BalancerError, LoadBalancer, Order, Waiter};
+use crate::metrics::ActivationMetrics;
+
+/// Without a word from the invoker the store is asked this often.
+const SLOW_POLL: Duration = Duration::from_secs(15);
+
+/// The first look into the store for a result that was too large for a message; then ever later.
+const FIRST_POLL: Duration = Duration::from_millis(10);
+
+/// The longest pause between two such looks.
+const LAST_POLL: Duration = Duration::from_secs(2);
+
+/// One request to invoke.
+#[derive(Debug)]
+pub struct Invocation<'a> {
+    /// Which action.
+    pub fqn: &'a Fqn,
+    /// On whose behalf.
+    pub caller: &'a IdentityRecord,
+    /// The caller's key.
+    pub key: &'a str,
+    /// The request.
+    pub transid: &'a TransactionId,
+    /// An object.
+    pub payload: &'a RawValue,
+    /// How long to wait for the result; none: not at all.
+    pub wait: Option<Duration>,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It runs, or will.
+    Accepted(ActivationId),
+    /// It has run.
+    Finished(Box<Activation>),
+}
+
+/// Why an action was not invoked, or its end not learned.
+#[derive(Debug, thiserror::Error)]
+pub enum InvokeError {
+    /// There is none.
+    #[error("there is no such action")]
+    Missing,
+    /// The name is that of something else.
+    #[error("it is no action")]
+    OtherKind,
+    /// The kind may be read and deleted only.
+    #[error("kind '{0}' is deprecated")]
+    Deprecated(String),
+    /// The payload has a name that is fixed.
+    #[error("the payload sets what is final")]
+    Final,
+    /// The order was not taken.
+    #[error(transparent)]
+    Balancer(#[from] BalancerError),
+    /// The store.
+    #[error("the store failed during an invocation")]
+    Store(#[from] StoreError),
+}
+
+/// Invokes actions.
+pub struct Primitive {
+    /// Who we are.
+    pub id: ControllerId,
+    /// Actions by id.
+    pub actions: Arc<EntityCache<Action>>,
+    /// Records.
+    pub activations: Arc<dyn ActivationStore>,
+    /// Where orders go.
+    pub balancer: Arc<dyn LoadBalancer>,
+    /// Which kinds are deprecated.
+    pub manifest: Arc<Manifest>,
+    /// How results are waited for.
+    pub waiting: WaitConfig,
+    /// What is counted.
+    pub metrics: ActivationMetrics,
+}
+
+impl Primitive {
+    /// Invokes an action. Whoever stops waiting for this does not stop the activation.
+    pub async fn invoke(&self, invocation: Invocation<'_>) -> Result<Outcome, InvokeError> {
+        let found = match self.actions.get(&invocation.fqn.id()).await? {
+            Lookup::Found(found) => found,
+            Lookup::Missing => return Err(InvokeError::Missing),
+            Lookup::OtherKind => return Err(InvokeError::OtherKind),
+        };
+        self.check(&found.entity, invocation.payload)?;
+        let metrics = match invocation.wait {
+            Some(_) => &self.metrics.blocking,
+            None => &self.metrics.non_blocking,
+        };
+        metrics.started.inc();
+        let started = Instant::now();
+        let outcome = self.run(&found, &invocation).await;
+        match &outcome {
+            Ok(Outcome::Accepted(_)) if invocation.wait.is_some() => metrics.failed.inc(),
+            Ok(_) => metrics.finished.observe(started.elapsed().as_secs_f64()),
+            Err(_) => metrics.failed.inc(),
+        }
+        outcome
+    }
+
+    fn check(&self, action: &Action, payload: &RawValue) -> Result<(), InvokeError> {
+        let kind = action.exec.kind();
+        if self.manifest.resolve(kind).is_some_and(|runtime| runtime.deprecated) {
+            return Err(InvokeError::Deprecated(kind.to_owned()));
+        }
+        if action.annotations.is_true(FINAL) {
+            let given = json::keys(payload);
+            if action.parameters.immutable_keys().any(|key| given.contains(key)) {
+                return Err(InvokeError::Final);
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(&self, found: &Cached<Action>, invocation: &Invocation<'_>) -> Result<Outcome, InvokeError> {
+        let message = self.message(found, invocation);
+        let id = message.activation_id;
+        let namespace = message.user.namespace.name.clone();
+        debug!(activation.id = %id, action.fqn = %message.action, "invoking {} as {id}", message.action);
+        let order = Order { message, limits: found.entity.limits.clone() };
+        let waiter = self.balancer.publish(order).await?;
+        let finished = match (waiter, invocation.wait) {
+            (Some(waiter), Some(wait)) => self.wait(&namespace, id, waiter, wait).await?,
+            _ => None,
+        };
+        Ok(finished.map_or(Outcome::Accepted(id), Outcome::Finished))
+    }
+
+    fn message(&self, found: &Cached<Action>, invocation: &Invocation<'_>) -> ActivationMessage {
+        let action = &found.entity;
+        let mut fqn = action.fqn();
+        fqn.version = Some(action.version);
+        ActivationMessage {
+            transid: invocation.transid.clone(),
+            action: fqn,
+            revision: Some(found.revision.0.clone()),
+            user: identity(invocation, if action.provides_api_key() { invocation.key } else { "" }),
+            activation_id: ActivationId::generate(),
+            root_controller_index: self.id.clone(),
+            blocking: invocation.wait.is_some(),
+            content: Some(action.parameters.merged_with_payload(invocation.payload)),
+            init_args: action.parameters.init_keys(),
+            locked_args: locked(action, invocation.payload),
+            cause: None,
+            trace_context: None,
+        }
+    }
+
+    /// The record, or nothing if it does not come in time.
+    async fn wait(
+        &self,
+        namespace: &EntityName,
+        id: ActivationId,
+        waiter: Waiter,
+        wait: Duration,
+    ) -> Result<Option<Box<Activation>>, StoreError> {
+        let deadline = Instant::now() + wait;
+        let mut waiter = Some(waiter.0);
+        let mut pause = SLOW_POLL;
+        let mut look = Instant::now() + pause;
+        loop {
+            tokio::select! {
+                biased;
+                result = async { waiter.as_mut().expect("it is there, by the guard").await }, if waiter.is_some() => {
+                    waiter = None;
+                    match result {
+                        Ok(AckResult::Record(record)) => return Ok(Some(record)),
+                        Ok(AckResult::Id(_)) if !self.waiting.polling_from_db => return Ok(None),
+                        Ok(AckResult::Id(_)) => {
+                            pause = FIRST_POLL;
+                            look = Instant::now() + pause;
+                        }
+                        // It was given up. Its record may still come.
+                        Err(_) => {}
+                    }
+                }
+                () = sleep_until(deadline) => return Ok(None),
+                () = sleep_until(look), if self.waiting.polling_from_db => {
+                    self.metrics.retrievals.inc();
+                    if let Some(mut record) = self.activations.get(namespace, id).await? {
+                        record.logs.clear();
+                        return Ok(Some(Box::new(record)));
+                    }
+                    pause = next_pause(pause);
+                    look = Instant::now() + pause;
+                }
+            }
+        }
+    }
+}
+
+/// Looks come ever later, up to a limit; those that were slow from the start stay slow.
+fn next_pause(pause: Duration) -> Duration {
+    if pause >= SLOW_POLL { SLOW_POLL } else { (pause * 2).min(LAST_POLL) }
+}
+
+/// The caller as the invoker sees it, with that key: the caller's only if the action is given it.
+fn identity(invocation: &Invocation<'_>, key: &str) -> Identity {
+    let record = invocation.caller;
+    let name = record.key.namespace.clone();
+    Identity {
+        subject: record.subject.as_str().into(),
+        namespace: Namespace { name, uuid: record.key.uuid.as_str().into() },
+        authkey: AuthKey { uuid: record.key.uuid.clone(), key: key.to_owned() },
+        rights: ALL_RIGHTS.to_vec(),
+        limits: Arc::new(record.limits.clone()),
+    }
+}
+
+/// Encrypted parameters, and their ciphers, unless the payload has another value.
+fn locked(action: &Action, payload: &RawValue) -> BTreeMap<String, String> {
+    let cipher = |p: &common::entity::parameters::Parameter| Some((p.key.clone(), p.encryption.clone()?));
+    let mut locked: BTreeMap<String, String> = action.parameters.iter().filter_map(cipher).collect();
+    if !locked.is_empty() {
+        let given = json::keys(payload);
+        locked.retain(|key, _| !given.contains(key));
+    }
+    locked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_for_a_large_result_come_ever_later() {
+        let mut pause = FIRST_POLL;
+        let mut millis = Vec::new();
+        for _ in 0..10 {
+            millis.push(pause.as_millis());
+            pause = next_pause(pause);
+        }
+        assert_eq!(millis, [10, 20, 40, 80, 160, 320, 640, 1280, 2000, 2000]);
+        assert_eq!(next_pause(SLOW_POLL), SLOW_POLL);
+    }
+}

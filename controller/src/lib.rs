@@ -1,0 +1,166 @@
+//! The controller: the REST API, entitlement, invocation and load balancing.
+//!
+//! A request passes `api` (what it says), `entitlement` (may they), then `entities` (what is written) or
+//! `invoke` (what is run), and `load_balancer` carries an invocation to an invoker and its result back.
+//! Only `api` and this file know HTTP. The controller never talks to a container.
+
+pub mod api;
+pub mod entities;
+pub mod entitlement;
+pub mod gate;
+pub mod invoke;
+pub mod load_balancer;
+pub mod metrics;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::http::KeepAlive;
+use actix_web::{App as Application, HttpServer, web};
+use common::bus::MessageBus;
+use common::clock::Clock;
+use common::config::Config;
+use common::entity::id::ControllerId;
+use common::manifest::Manifest;
+use common::shutdown::Shutdown;
+use common::store::cache::{EntityCache, IdentityCache};
+use common::store::{ActivationStore, ArtifactStore, EntityKind, SubjectStore};
+use prometheus::Registry;
+
+use crate::api::app::App;
+use crate::entities::actions::Actions;
+use crate::entitlement::Entitlement;
+use crate::gate::Gate;
+use crate::invoke::primitive::Primitive;
+use crate::load_balancer::LoadBalancer;
+use crate::load_balancer::single::Single;
+use crate::metrics::{ActivationMetrics, BalancerMetrics, HttpMetrics};
+
+/// The most identities that are remembered.
+const IDENTITIES: usize = 16_384;
+
+/// The most actions that are remembered.
+const ACTIONS: usize = 16_384;
+
+/// The most connections, all workers together.
+const CONNECTIONS: usize = 16_384;
+
+/// A connection without a request is closed after this; upstream's idle time-out.
+const IDLE: Duration = Duration::from_secs(70);
+
+/// A request's head must have come within this.
+const HEAD: Duration = Duration::from_secs(15);
+
+/// A connection that is closed is given so long to take its last answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A server that stops gives requests so long, in seconds: the longest wait and a little more.
+const STOP: u64 = 65;
+
+/// What a controller is put together from.
+pub struct Parts {
+    /// All settings.
+    pub config: Arc<Config>,
+    /// The kinds of actions.
+    pub manifest: Arc<Manifest>,
+    /// Entities and code.
+    pub artifacts: Arc<dyn ArtifactStore>,
+    /// Subjects, keys and limits.
+    pub subjects: Arc<dyn SubjectStore>,
+    /// Activation records.
+    pub activations: Arc<dyn ActivationStore>,
+    /// To and from invokers.
+    pub bus: Arc<dyn MessageBus>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Where metrics are registered, and what `/metrics` shows.
+    pub registry: Registry,
+    /// Which controller this is.
+    pub id: ControllerId,
+    /// The day it was built, such as `2026-01-31`.
+    pub build: String,
+}
+
+/// A running controller. It serves as long as its servers run.
+pub struct Controller {
+    app: Arc<App>,
+}
+
+/// Subscribes to what invokers report and starts the controller's tasks on the caller's runtime.
+///
+/// `shutdown` ends acknowledgements too, so it is to be requested after [`Controller::drain`].
+pub async fn start(parts: Parts, shutdown: Shutdown) -> anyhow::Result<Controller> {
+    let Parts { config, manifest, artifacts, subjects, activations, bus, clock, registry, id, build } = parts;
+    let identities = IdentityCache::new(subjects, IDENTITIES);
+    shutdown.spawn("identities", identities.clone().follow(shutdown.clone()));
+    let cache = EntityCache::new(artifacts.clone(), EntityKind::Action, ACTIONS);
+    shutdown.spawn("actions", cache.clone().follow(shutdown.clone()));
+    let balancer_metrics = BalancerMetrics::register(&registry, &id.name)?;
+    let balancer: Arc<dyn LoadBalancer> =
+        Single::start(bus, &id, &config, balancer_metrics.clone(), shutdown).await?;
+    let entitlement =
+        Entitlement::new(artifacts.clone(), balancer.clone(), clock.clone(), config.limits.clone());
+    let actions = Actions::new(artifacts, cache.clone(), clock.clone(), config.clone(), manifest.clone());
+    let primitive = Primitive {
+        id,
+        actions: cache,
+        activations: activations.clone(),
+        balancer: balancer.clone(),
+        manifest: manifest.clone(),
+        waiting: config.controller.activation.clone(),
+        metrics: ActivationMetrics::register(&registry)?,
+    };
+    let app = App {
+        config,
+        manifest,
+        identities,
+        entitlement,
+        actions,
+        primitive,
+        activations,
+        balancer,
+        balancer_metrics,
+        http_metrics: HttpMetrics::register(&registry)?,
+        registry,
+        clock,
+        build,
+        gate: Gate::default(),
+    };
+    Ok(Controller { app: Arc::new(app) })
+}
+
+impl Controller {
+    /// A server of the API on these listeners, with so many threads; it runs while it is awaited. May be
+    /// called more than once: all servers share one controller.
+    pub fn serve(&self, listeners: Vec<TcpListener>, workers: usize) -> std::io::Result<Server> {
+        let workers = workers.max(1);
+        let app = self.app.clone();
+        let server = HttpServer::new(move || {
+            Application::new()
+                .app_data(web::Data::from(app.clone()))
+                .wrap(actix_web::middleware::from_fn(api::frame::frame))
+                .configure(api::routes)
+        });
+        let mut server = server
+            .workers(workers)
+            .max_connections(CONNECTIONS.div_ceil(workers))
+            .keep_alive(KeepAlive::Timeout(IDLE))
+            .client_request_timeout(HEAD)
+            .client_disconnect_timeout(LINGER)
+            .tcp_nodelay(true)
+            .shutdown_timeout(STOP)
+            .disable_signals();
+        for listener in listeners {
+            server = server.listen(listener)?;
+        }
+        Ok(server.run())
+    }
+
+    /// Takes no new work from now on (503), and waits until what was begun is answered, at most `grace`.
+    /// Returns whether all of it was. Reads go on.
+    pub async fn drain(&self, grace: Duration) -> bool {
+        self.app.gate.shut(grace).await
+    }
+}

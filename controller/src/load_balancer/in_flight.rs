@@ -1,0 +1,195 @@
+//! The book of activations in flight: whose they are, who waits, and when they count as lost.
+//!
+//! An entry is made before the order leaves and goes with the acknowledgement that frees the slot, or at
+//! its deadline. A result alone leaves the entry, since its slot is still taken
+//! (`.../core/loadBalancer/CommonLoadBalancer.scala`).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use common::entity::id::ActivationId;
+use common::entity::name::Fqn;
+use common::message::ack::{Ack, AckResult};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// One activation that was ordered and has not freed its slot.
+#[derive(Debug)]
+pub struct Entry {
+    /// The uuid of the namespace that it counts for.
+    pub namespace: Arc<str>,
+    /// What runs, with version.
+    pub action: Fqn,
+    /// When it counts as lost.
+    pub deadline: Instant,
+    /// Who waits for its result.
+    pub waiter: Option<oneshot::Sender<AckResult>>,
+}
+
+/// What an acknowledgement was good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// A result; the slot is still taken.
+    Result,
+    /// The slot is free.
+    Completed,
+    /// The activation had been given up, or was never here.
+    Unknown,
+}
+
+#[derive(Default)]
+struct Book {
+    entries: HashMap<ActivationId, Entry>,
+    namespaces: HashMap<Arc<str>, u64>,
+}
+
+impl Book {
+    fn remove(&mut self, id: ActivationId) -> Option<Entry> {
+        let entry = self.entries.remove(&id)?;
+        if let Some(count) = self.namespaces.get_mut(&entry.namespace) {
+            *count -= 1;
+            if *count == 0 {
+                self.namespaces.remove(&entry.namespace);
+            }
+        }
+        Some(entry)
+    }
+}
+
+/// All activations in flight of one controller.
+#[derive(Default)]
+pub struct InFlight(Mutex<Book>);
+
+impl InFlight {
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters an activation.
+    pub fn open(&self, id: ActivationId, entry: Entry) {
+        let mut book = self.lock();
+        *book.namespaces.entry(entry.namespace.clone()).or_default() += 1;
+        book.entries.insert(id, entry);
+    }
+
+    /// Strikes out an activation that was not taken.
+    pub fn close(&self, id: ActivationId) {
+        self.lock().remove(id);
+    }
+
+    /// Does what an acknowledgement says. The slot is free before its result is known to anyone, so that
+    /// whoever goes on with it finds room.
+    pub fn hear(&self, ack: Ack) -> Heard {
+        let id = ack.activation_id();
+        let (waiter, heard, response) = match ack {
+            Ack::Result { response, .. } => match self.lock().entries.get_mut(&id) {
+                Some(entry) => (entry.waiter.take(), Heard::Result, Some(response)),
+                None => return Heard::Unknown,
+            },
+            Ack::Completion { .. } => match self.lock().remove(id) {
+                Some(entry) => (entry.waiter, Heard::Completed, None),
+                None => return Heard::Unknown,
+            },
+            Ack::Combined { response, .. } => match self.lock().remove(id) {
+                Some(entry) => (entry.waiter, Heard::Completed, Some(response)),
+                None => return Heard::Unknown,
+            },
+        };
+        if let (Some(waiter), Some(response)) = (waiter, response) {
+            // Whoever waited may have gone.
+            let _ = waiter.send(response);
+        }
+        heard
+    }
+
+    /// Gives up every activation whose deadline is past, and names them.
+    pub fn overdue(&self, now: Instant) -> Vec<(ActivationId, Fqn)> {
+        let mut book = self.lock();
+        let past = |(id, entry): (&ActivationId, &Entry)| (entry.deadline <= now).then_some(*id);
+        let late: Vec<ActivationId> = book.entries.iter().filter_map(past).collect();
+        late.into_iter().filter_map(|id| Some((id, book.remove(id)?.action))).collect()
+    }
+
+    /// How many a namespace has in flight.
+    pub fn of(&self, namespace: &str) -> u64 {
+        self.lock().namespaces.get(namespace).copied().unwrap_or(0)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.lock().entries.len() as u64
+    }
+
+    /// All of them, with `ns/name@version`.
+    pub fn list(&self) -> Vec<(ActivationId, String)> {
+        self.lock().entries.iter().map(|(id, entry)| (*id, entry.action.to_string())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use common::clock::Millis;
+    use common::entity::id::{InvokerId, TransactionId};
+    use common::entity::limits::ByteSize;
+
+    fn enter(book: &InFlight, id: ActivationId) -> oneshot::Receiver<AckResult> {
+        let (waiter, wait) = oneshot::channel();
+        let action = Fqn::parse("ns/a").unwrap();
+        let deadline = Instant::now() + Duration::from_secs(1);
+        book.open(id, Entry { namespace: "u".into(), action, deadline, waiter: Some(waiter) });
+        wait
+    }
+
+    fn transid() -> TransactionId {
+        TransactionId::system("sid_test", Millis(1))
+    }
+
+    fn completion(activation_id: ActivationId) -> Ack {
+        let instance = InvokerId::new(0, ByteSize::from_mb(1));
+        Ack::Completion { transid: transid(), activation_id, is_system_error: false, instance }
+    }
+
+    fn result(id: ActivationId) -> Ack {
+        Ack::Result { transid: transid(), response: AckResult::Id(id) }
+    }
+
+    #[tokio::test]
+    async fn a_result_answers_and_a_completion_frees() {
+        let (book, id) = (InFlight::default(), ActivationId::generate());
+        let wait = enter(&book, id);
+        assert_eq!((book.of("u"), book.of("v"), book.count()), (1, 0, 1));
+        assert_eq!(book.hear(result(id)), Heard::Result);
+        assert_eq!(wait.await.unwrap().activation_id(), id);
+        assert_eq!(book.of("u"), 1);
+        assert_eq!(book.hear(completion(id)), Heard::Completed);
+        assert_eq!((book.of("u"), book.count()), (0, 0));
+        assert_eq!(book.hear(completion(id)), Heard::Unknown);
+        assert_eq!(book.hear(result(id)), Heard::Unknown);
+    }
+
+    #[tokio::test]
+    async fn one_message_can_do_both() {
+        let (book, id) = (InFlight::default(), ActivationId::generate());
+        let wait = enter(&book, id);
+        let instance = InvokerId::new(0, ByteSize::from_mb(1));
+        let response = AckResult::Id(id);
+        let ack = Ack::Combined { transid: transid(), response, is_system_error: false, instance };
+        assert_eq!(book.hear(ack), Heard::Completed);
+        assert!(wait.await.is_ok());
+        assert_eq!(book.count(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_overdue_is_given_up() {
+        let (book, id) = (InFlight::default(), ActivationId::generate());
+        let wait = enter(&book, id);
+        assert!(book.overdue(Instant::now()).is_empty());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(book.overdue(Instant::now()).len(), 1);
+        assert!(wait.await.is_err());
+        assert_eq!(book.of("u"), 0);
+    }
+}
