@@ -6,9 +6,11 @@
 pub mod memory;
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::mpsc;
 
 /// The name of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,11 +78,29 @@ pub trait Delivery: Send {
     fn refuse(self: Box<Self>, why: &str);
 }
 
-/// The reader of a topic.
-#[async_trait]
-pub trait Inbox: Send {
-    /// The next message. Cancel safe. `None` once the bus has closed.
-    async fn next(&mut self) -> Option<Box<dyn Delivery>>;
+/// Who reads a topic.
+pub trait Receiver: Send + Sync {
+    /// Takes or refuses a message. It is called wherever the message comes along, within one process by
+    /// the very task that publishes it, so it must not wait.
+    fn receive(&self, delivery: Box<dyn Delivery>);
+}
+
+/// A reader's place at the bus, which it loses when this is dropped.
+pub struct Subscription(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl Subscription {
+    /// One that does this when it is dropped.
+    pub fn new(leave: impl FnOnce() + Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(leave)))
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if let Some(leave) = self.0.take() {
+            leave();
+        }
+    }
 }
 
 /// Messages on named topics.
@@ -90,7 +110,47 @@ pub trait MessageBus: Send + Sync {
     async fn publish(&self, topic: &Topic, message: Bytes) -> Result<(), BusError>;
     /// Starts to read a topic. Readers of different groups each get every message; in one group each
     /// message goes to one reader.
-    async fn subscribe(&self, topic: &Topic, group: &str) -> Result<Box<dyn Inbox>, BusError>;
-    /// Ends all reading: inboxes yield what they hold and then `None`.
+    async fn subscribe(
+        &self,
+        topic: &Topic,
+        group: &str,
+        receiver: Arc<dyn Receiver>,
+    ) -> Result<Subscription, BusError>;
+    /// Ends all reading: receivers are dropped.
     async fn close(&self);
+}
+
+/// Messages that an [`Inbox`] holds; one more is refused.
+const QUEUE: usize = 16_384;
+
+/// A bounded queue of messages, for readers that would rather wait for them.
+pub struct Inbox {
+    queue: mpsc::Receiver<Box<dyn Delivery>>,
+    _subscription: Subscription,
+}
+
+struct Enqueue(mpsc::Sender<Box<dyn Delivery>>);
+
+impl Receiver for Enqueue {
+    fn receive(&self, delivery: Box<dyn Delivery>) {
+        match self.0.try_send(delivery) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(delivery)) => delivery.refuse("its reader is too far behind"),
+            Err(mpsc::error::TrySendError::Closed(delivery)) => delivery.refuse("its reader has stopped"),
+        }
+    }
+}
+
+impl Inbox {
+    /// Starts to read a topic into a queue.
+    pub async fn open(bus: &dyn MessageBus, topic: &Topic, group: &str) -> Result<Self, BusError> {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let subscription = bus.subscribe(topic, group, Arc::new(Enqueue(sender))).await?;
+        Ok(Self { queue, _subscription: subscription })
+    }
+
+    /// The next message. Cancel safe. `None` once the bus has closed and the queue is empty.
+    pub async fn next(&mut self) -> Option<Box<dyn Delivery>> {
+        self.queue.recv().await
+    }
 }

@@ -32,6 +32,14 @@ pub const API: &str = "/api/v1";
 /// Every route.
 pub fn routes(config: &mut ServiceConfig) {
     config
+        // Where most requests go: patterns are tried in this order.
+        .service(
+            signed("/api/v1/namespaces/{ns}/actions/{name}", "GET, PUT, DELETE, POST")
+                .get(actions::get)
+                .put(actions::put)
+                .delete(actions::delete)
+                .post(invoke::invoke),
+        )
         // For operators.
         .service(open("/").get(root::info))
         .service(open("/ping").get(root::ping))
@@ -52,13 +60,6 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(signed("/api/v1/namespaces/{ns}/limits/{inner:.+}", "GET").get(limits::inner))
         .service(signed("/api/v1/namespaces/{ns}/actions", "GET").get(actions::list))
         .service(absent("/api/v1/namespaces/{ns}/actions/").get(actions::list))
-        .service(
-            signed("/api/v1/namespaces/{ns}/actions/{name}", "GET, PUT, DELETE, POST")
-                .get(actions::get)
-                .put(actions::put)
-                .delete(actions::delete)
-                .post(invoke::invoke),
-        )
         .service(absent("/api/v1/namespaces/{ns}/actions/{package}/").get(actions::list_package))
         .service(
             signed("/api/v1/namespaces/{ns}/actions/{package}/{name}", "GET, PUT, DELETE, POST")

@@ -1,38 +1,38 @@
-//! The bus within one process: a bounded queue for each topic and group.
+//! The bus within one process: whoever publishes a message hands it to its readers.
 //!
-//! A message on an owned topic ([`Topic::invoker`]) is taken once its owner accepts it, so `publish`
-//! waits for that: what was published is then in the owner's journal. On other topics it is taken once
-//! every group has it in its queue. Unlike upstream's lean connector the queues have a limit.
+//! There is no queue and no task in between, because handing a message to another thread costs more than
+//! reading it. A message on an owned topic ([`Topic::invoker`]) is taken once its owner accepts it, so
+//! `publish` waits for that: what was published is then in the owner's journal. On other topics it is
+//! taken unless its reader refuses it at once.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::{BusError, Delivery, Inbox, MessageBus, Topic};
-
-/// How many messages one group may be behind.
-const QUEUE: usize = 16_384;
+use super::{BusError, Delivery, MessageBus, Receiver, Subscription, Topic};
 
 /// The largest message: payload limit plus what upstream adds for the rest of a message.
 pub const MAX_MESSAGE: usize = 1_048_576 + 6_068;
 
-struct Envelope {
-    message: Bytes,
-    taken: Option<oneshot::Sender<Result<(), String>>>,
-}
-
-struct Queue {
-    sender: mpsc::Sender<Envelope>,
-    receiver: std::sync::Arc<AsyncMutex<mpsc::Receiver<Envelope>>>,
-}
-
 /// The bus of the embedded form.
 pub struct MemoryBus {
     max_message: usize,
-    topics: Mutex<Option<HashMap<String, HashMap<String, Queue>>>>,
+    topics: Arc<RwLock<Topics>>,
+}
+
+#[derive(Default)]
+struct Topics {
+    closed: bool,
+    next_reader: u64,
+    groups: HashMap<String, Vec<Group>>,
+}
+
+struct Group {
+    name: String,
+    readers: Vec<(u64, Arc<dyn Receiver>)>,
 }
 
 impl Default for MemoryBus {
@@ -44,115 +44,122 @@ impl Default for MemoryBus {
 impl MemoryBus {
     /// A bus without topics, for messages of at most so many bytes.
     pub fn new(max_message: usize) -> Self {
-        Self { max_message, topics: Mutex::new(Some(HashMap::new())) }
+        Self { max_message, topics: Arc::default() }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<HashMap<String, HashMap<String, Queue>>>> {
-        self.topics.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    /// One reader of each group.
+    fn readers(&self, topic: &Topic) -> Result<Vec<Arc<dyn Receiver>>, BusError> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        if topics.closed {
+            return Err(BusError::Closed);
+        }
+        let groups = topics.groups.get(topic.as_str()).map(Vec::as_slice).unwrap_or_default();
+        Ok(groups
+            .iter()
+            .filter_map(|group| group.readers.first())
+            .map(|(_, reader)| reader.clone())
+            .collect())
     }
 }
 
 #[async_trait]
 impl MessageBus for MemoryBus {
     async fn publish(&self, topic: &Topic, message: Bytes) -> Result<(), BusError> {
-        let refused = |why: &str| BusError::Refused { topic: topic.to_string(), why: why.to_owned() };
+        let refused = |why: String| BusError::Refused { topic: topic.to_string(), why };
         if message.len() > self.max_message {
             return Err(BusError::TooLarge { topic: topic.to_string(), size: message.len() });
         }
+        let readers = self.readers(topic)?;
+        if readers.is_empty() {
+            return Err(refused("nobody reads it".to_owned()));
+        }
         let owned = topic.as_str().starts_with("invoker");
-        let mut waits = None;
-        {
-            let topics = self.lock();
-            let groups = topics.as_ref().ok_or(BusError::Closed)?.get(topic.as_str());
-            let groups = groups.ok_or_else(|| refused("nobody reads it"))?;
-            for queue in groups.values() {
-                let (taken, wait) = oneshot::channel();
-                let envelope = Envelope { message: message.clone(), taken: owned.then_some(taken) };
-                queue.sender.try_send(envelope).map_err(|error| match error {
-                    mpsc::error::TrySendError::Full(_) => refused("its reader is too far behind"),
-                    mpsc::error::TrySendError::Closed(_) => refused("its reader has stopped"),
-                })?;
-                if owned {
-                    waits = Some(wait);
-                }
-            }
+        for reader in readers {
+            let (tell, mut told) = oneshot::channel();
+            reader.receive(Box::new(MemoryDelivery { message: message.clone(), tell }));
+            let verdict = if owned {
+                told.await.unwrap_or_else(|_| Err("its reader has stopped".to_owned()))
+            } else {
+                told.try_recv().unwrap_or(Ok(()))
+            };
+            verdict.map_err(refused)?;
         }
-        match waits {
-            None => Ok(()),
-            Some(wait) => match wait.await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(why)) => Err(refused(&why)),
-                Err(_) => Err(refused("its reader has stopped")),
-            },
-        }
+        Ok(())
     }
 
-    async fn subscribe(&self, topic: &Topic, group: &str) -> Result<Box<dyn Inbox>, BusError> {
-        let mut topics = self.lock();
-        let groups = topics.as_mut().ok_or(BusError::Closed)?.entry(topic.as_str().to_owned()).or_default();
-        let queue = groups.entry(group.to_owned()).or_insert_with(|| {
-            let (sender, receiver) = mpsc::channel(QUEUE);
-            Queue { sender, receiver: std::sync::Arc::new(AsyncMutex::new(receiver)) }
-        });
-        Ok(Box::new(MemoryInbox { receiver: queue.receiver.clone() }))
+    async fn subscribe(
+        &self,
+        topic: &Topic,
+        group: &str,
+        receiver: Arc<dyn Receiver>,
+    ) -> Result<Subscription, BusError> {
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        if topics.closed {
+            return Err(BusError::Closed);
+        }
+        topics.next_reader += 1;
+        let reader = topics.next_reader;
+        let groups = topics.groups.entry(topic.as_str().to_owned()).or_default();
+        match groups.iter_mut().find(|known| known.name == group) {
+            Some(known) => known.readers.push((reader, receiver)),
+            None => groups.push(Group { name: group.to_owned(), readers: vec![(reader, receiver)] }),
+        }
+        let topics = self.topics.clone();
+        Ok(Subscription::new(move || leave(&topics, reader)))
     }
 
     async fn close(&self) {
-        self.lock().take();
+        let gone = {
+            let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+            topics.closed = true;
+            std::mem::take(&mut topics.groups)
+        };
+        drop(gone);
     }
 }
 
-struct MemoryInbox {
-    receiver: std::sync::Arc<AsyncMutex<mpsc::Receiver<Envelope>>>,
+fn leave(topics: &RwLock<Topics>, reader: u64) {
+    // Dropped outside of the lock, since a receiver may own what publishes.
+    let gone: Vec<_> = {
+        let mut topics = topics.write().unwrap_or_else(PoisonError::into_inner);
+        let groups = topics.groups.values_mut().flatten();
+        groups.flat_map(|group| group.readers.extract_if(.., |(number, _)| *number == reader)).collect()
+    };
+    drop(gone);
 }
 
-#[async_trait]
-impl Inbox for MemoryInbox {
-    async fn next(&mut self) -> Option<Box<dyn Delivery>> {
-        let envelope = self.receiver.lock().await.recv().await?;
-        Some(Box::new(MemoryDelivery(envelope)))
-    }
+struct MemoryDelivery {
+    message: Bytes,
+    tell: oneshot::Sender<Result<(), String>>,
 }
-
-struct MemoryDelivery(Envelope);
 
 impl Delivery for MemoryDelivery {
     fn message(&self) -> &Bytes {
-        &self.0.message
+        &self.message
     }
 
     fn accept(self: Box<Self>) {
-        if let Some(taken) = self.0.taken {
-            let _ = taken.send(Ok(()));
-        }
+        let _ = self.tell.send(Ok(()));
     }
 
     fn refuse(self: Box<Self>, why: &str) {
-        if let Some(taken) = self.0.taken {
-            let _ = taken.send(Err(why.to_owned()));
-        }
+        let _ = self.tell.send(Err(why.to_owned()));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Inbox;
     use super::*;
 
     #[tokio::test]
-    async fn an_owned_message_is_published_when_its_owner_accepts_it() {
-        let bus = std::sync::Arc::new(MemoryBus::default());
-        let topic = Topic::invoker(0);
-        assert!(matches!(bus.publish(&topic, Bytes::new()).await, Err(BusError::Refused { .. })));
-        let mut inbox = bus.subscribe(&topic, "invoker0").await.unwrap();
-        let publishing = bus.publish(&topic, Bytes::from_static(b"x"));
-        let owning = async {
-            let delivery = inbox.next().await.unwrap();
-            assert_eq!(&delivery.message()[..], b"x");
-            delivery.refuse("full");
-        };
-        let (published, ()) = tokio::join!(publishing, owning);
-        assert!(published.unwrap_err().to_string().contains("full"));
-        let large = Bytes::from(vec![0; MAX_MESSAGE + 1]);
-        assert!(matches!(bus.publish(&topic, large).await, Err(BusError::TooLarge { .. })));
+    async fn a_reader_that_leaves_reads_no_more() {
+        let bus = MemoryBus::default();
+        let topic = Topic::completed("0");
+        let inbox = Inbox::open(&bus, &topic, "g").await.unwrap();
+        bus.publish(&topic, Bytes::from_static(b"x")).await.unwrap();
+        drop(inbox);
+        let refusal = bus.publish(&topic, Bytes::from_static(b"y")).await.unwrap_err().to_string();
+        assert!(refusal.contains("nobody reads it"), "{refusal}");
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use common::bus::{BusError, Inbox, MessageBus, Topic};
+use common::bus::{BusError, Delivery, Inbox, MessageBus, Receiver, Subscription, Topic};
 use common::config::{BalancerConfig, Config};
 use common::entity::id::{ActivationId, ControllerId, InvokerId};
 use common::message::ack::Ack;
@@ -50,6 +50,7 @@ pub struct Single {
     metrics: BalancerMetrics,
     runtime: Handle,
     shutdown: Shutdown,
+    _acks: Subscription,
 }
 
 impl Single {
@@ -61,11 +62,11 @@ impl Single {
         metrics: BalancerMetrics,
         shutdown: Shutdown,
     ) -> Result<Arc<Self>, BusError> {
-        let acks = bus.subscribe(&Topic::completed(&id.name), &format!("completed{}", id.name)).await?;
-        let pings = bus.subscribe(&Topic::health(), &format!("health{}", id.name)).await?;
         let in_flight = Arc::new(InFlight::default());
+        let acks = Arc::new(Acks { in_flight: in_flight.clone(), metrics: metrics.clone() });
+        let acks = bus.subscribe(&Topic::completed(&id.name), &format!("completed{}", id.name), acks).await?;
+        let pings = Inbox::open(&*bus, &Topic::health(), &format!("health{}", id.name)).await?;
         let (seen, invoker) = watch::channel(None);
-        shutdown.spawn("acks", hear_acks(acks, in_flight.clone(), metrics.clone(), shutdown.clone()));
         shutdown.spawn("pings", hear_pings(pings, seen, shutdown.clone()));
         shutdown.spawn("lost activations", sweep(in_flight.clone(), metrics.clone(), shutdown.clone()));
         Ok(Arc::new(Self {
@@ -78,6 +79,7 @@ impl Single {
             metrics,
             runtime: Handle::current(),
             shutdown,
+            _acks: acks,
         }))
     }
 
@@ -190,23 +192,19 @@ impl Drop for SeenThrough {
     }
 }
 
-async fn hear_acks(
-    mut inbox: Box<dyn Inbox>,
+/// Hears what becomes of orders. The invoker's task that publishes an acknowledgement does it itself.
+struct Acks {
     in_flight: Arc<InFlight>,
     metrics: BalancerMetrics,
-    shutdown: Shutdown,
-) {
-    loop {
-        let delivery = tokio::select! {
-            () = shutdown.requested() => return,
-            delivery = inbox.next() => delivery,
-        };
-        let Some(delivery) = delivery else { return };
+}
+
+impl Receiver for Acks {
+    fn receive(&self, delivery: Box<dyn Delivery>) {
         match serde_json::from_slice::<Ack>(delivery.message()) {
-            Ok(ack) => match in_flight.hear(ack) {
+            Ok(ack) => match self.in_flight.hear(ack) {
                 Heard::Result => {}
-                Heard::Completed => metrics.regular.inc(),
-                Heard::Unknown => metrics.regular_after_forced.inc(),
+                Heard::Completed => self.metrics.regular.inc(),
+                Heard::Unknown => self.metrics.regular_after_forced.inc(),
             },
             Err(error) => warn!(%error, "an acknowledgement cannot be read"),
         }
@@ -214,7 +212,7 @@ async fn hear_acks(
     }
 }
 
-async fn hear_pings(mut inbox: Box<dyn Inbox>, seen: watch::Sender<Seen>, shutdown: Shutdown) {
+async fn hear_pings(mut inbox: Inbox, seen: watch::Sender<Seen>, shutdown: Shutdown) {
     loop {
         let delivery = tokio::select! {
             () = shutdown.requested() => return,
@@ -347,7 +345,7 @@ mod tests {
     async fn an_order_is_in_the_book_until_its_ack() {
         let (bus, shutdown) = (Arc::new(MemoryBus::default()), Shutdown::new());
         let balancer = start(&bus, &shutdown).await;
-        let mut inbox = bus.subscribe(&Topic::invoker(0), "invoker0").await.unwrap();
+        let mut inbox = Inbox::open(&*bus, &Topic::invoker(0), "invoker0").await.unwrap();
         let order = order();
         let id = order.message.activation_id;
         // The order comes before the first ping, and waits for it.
@@ -375,7 +373,7 @@ mod tests {
         ping(&bus, true).await;
         assert!(matches!(balancer.publish(order()).await, Err(BalancerError::Refused(_))));
         assert_eq!(balancer.in_flight_count(), 0);
-        let mut inbox = bus.subscribe(&Topic::invoker(0), "invoker0").await.unwrap();
+        let mut inbox = Inbox::open(&*bus, &Topic::invoker(0), "invoker0").await.unwrap();
         // Whoever publishes goes away before the invoker has said anything.
         let delivery = tokio::select! {
             biased;

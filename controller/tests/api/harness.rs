@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use common::bus::memory::MemoryBus;
-use common::bus::{MessageBus, Topic};
+use common::bus::{Inbox, MessageBus, Topic};
 use common::clock::{Millis, SystemClock};
 use common::config::Config;
 use common::entity::activation::{Activation, ActivationHead, Response, Status};
@@ -202,7 +202,7 @@ impl Whisk {
 
     /// An invoker that is up and answers each order as the function says; it runs until the bus closes.
     pub async fn play(&self, answer: impl Fn(&ActivationMessage) -> Played + Send + 'static) {
-        let mut inbox = self.bus.subscribe(&Topic::invoker(0), "invoker0").await.unwrap();
+        let mut inbox = Inbox::open(self.bus.as_ref(), &Topic::invoker(0), "invoker0").await.unwrap();
         let ping = PingMessage { name: invoker(), is_enabled: true };
         self.publish(&Topic::health(), &ping).await;
         let (bus, shutdown) = (self.bus.clone(), self.shutdown.clone());
