@@ -1,0 +1,90 @@
+//! Reports to the controller that waits: the result, that the slot is free, or both in one.
+//!
+//! Which is sent when is upstream's (`common/scala/.../core/ack/MessagingActiveAck.scala`). Who does not
+//! wait gets no record, and a record that is too large for the bus is replaced by its id.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::bus::{BusError, MessageBus, Topic};
+use common::entity::activation::{Activation, Status};
+use common::entity::id::InvokerId;
+use common::message::ack::{Ack, AckResult};
+use common::message::activation::ActivationMessage;
+use tracing::{error, warn};
+
+/// Sends acknowledgements.
+#[derive(Clone)]
+pub struct AckSender {
+    bus: Arc<dyn MessageBus>,
+    instance: InvokerId,
+}
+
+impl AckSender {
+    /// For the invoker of that id.
+    pub fn new(bus: Arc<dyn MessageBus>, instance: InvokerId) -> Self {
+        Self { bus, instance }
+    }
+
+    /// The result; the slot is still taken. Only for a caller that waits.
+    pub async fn result(&self, message: &ActivationMessage, record: &Activation) {
+        let response = AckResult::Record(Box::new(record.clone()));
+        self.send(message, Ack::Result { transid: message.transid.clone(), response }).await;
+    }
+
+    /// The slot is free.
+    pub async fn completion(&self, message: &ActivationMessage, status: Status) {
+        let ack = Ack::Completion {
+            transid: message.transid.clone(),
+            activation_id: message.activation_id,
+            is_system_error: status == Status::WhiskError,
+            instance: self.instance.clone(),
+        };
+        self.send(message, ack).await;
+    }
+
+    /// Both. Who does not wait gets the id alone.
+    pub async fn combined(&self, message: &ActivationMessage, record: &Activation) {
+        let response = if message.blocking {
+            AckResult::Record(Box::new(Activation { logs: Vec::new(), ..record.clone() }))
+        } else {
+            AckResult::Id(message.activation_id)
+        };
+        let ack = Ack::Combined {
+            transid: message.transid.clone(),
+            response,
+            is_system_error: record.response.status == Status::WhiskError,
+            instance: self.instance.clone(),
+        };
+        self.send(message, ack).await;
+    }
+
+    async fn send(&self, message: &ActivationMessage, ack: Ack) {
+        let topic = Topic::completed(&message.root_controller_index.name);
+        let sent = match self.bus.publish(&topic, encode(&ack)).await {
+            Err(BusError::TooLarge { size, .. }) => {
+                warn!(activation.id = %message.activation_id, size, "a result is too large for the bus: its id goes instead");
+                self.bus.publish(&topic, encode(&shrunk(ack))).await
+            }
+            sent => sent,
+        };
+        if let Err(error) = sent {
+            error!(activation.id = %message.activation_id, "an acknowledgement was not sent: {error}");
+        }
+    }
+}
+
+fn encode(ack: &Ack) -> Bytes {
+    Bytes::from(serde_json::to_vec(ack).expect("our own messages serialize"))
+}
+
+fn shrunk(ack: Ack) -> Ack {
+    let id = ack.activation_id();
+    match ack {
+        Ack::Result { transid, .. } => Ack::Result { transid, response: AckResult::Id(id) },
+        Ack::Combined { transid, is_system_error, instance, .. } => {
+            Ack::Combined { transid, response: AckResult::Id(id), is_system_error, instance }
+        }
+        completion @ Ack::Completion { .. } => completion,
+    }
+}

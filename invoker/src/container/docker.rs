@@ -1,0 +1,172 @@
+//! Docker as a container runtime, through its API alone; the only file family that knows Docker.
+//!
+//! One bridge and one pair of firewall chains an instance, one label a run: what carries our labels is
+//! ours to remove, nothing else is. No restart, no published port, no log file: a container's output comes
+//! over one stream that is attached before it starts. Hardening is in [`create`], isolation in
+//! [`firewall`]; what is not to be had here (firewall rights, a cgroup to freeze) is said or done
+//! through the daemon instead.
+
+pub mod addresses;
+pub mod container;
+pub mod create;
+pub mod daemon;
+pub mod firewall;
+pub mod network;
+pub mod pull;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use common::clock::Clock;
+use common::shutdown::Shutdown;
+use tokio::sync::Semaphore;
+use tracing::{info, warn};
+
+use self::addresses::Addresses;
+use self::daemon::Daemon;
+use self::firewall::{Firewall, Isolation, Network};
+use self::network::Bridge;
+use self::pull::Pulls;
+use crate::container::{Container, ContainerRuntime, ContainerSpec, CreateError, RuntimeError};
+
+/// On containers and networks: the platform instance that they belong to.
+pub const LABEL_INSTANCE: &str = "oxwhisk.instance";
+/// On containers and networks: the run of that instance that made them.
+pub const LABEL_RUN: &str = "oxwhisk.run";
+/// On images, with the value `counted`: our own, which say how much they log.
+pub const LABEL_FRAMING: &str = "oxwhisk.log-framing";
+
+/// How Docker is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DockerConfig {
+    /// `unix://…` or `tcp://…`; without it `DOCKER_HOST`, then the default socket.
+    pub host: Option<String>,
+    /// The platform instance, a short hexadecimal word, the same after a restart. Two live processes on
+    /// one machine must not share it.
+    pub instance: String,
+    /// This run of it.
+    pub run: String,
+    /// Where the platform's API listens on the bridge's gateway.
+    pub api_port: u16,
+    /// So many containers are made at once.
+    pub parallel_creations: usize,
+    /// Processes and threads a container.
+    pub pids: i64,
+    /// Open files a process.
+    pub nofile: i64,
+    /// Networks that actions must not reach: the platform's own.
+    pub blocked_networks: Vec<Network>,
+}
+
+impl DockerConfig {
+    /// With upstream's limits, and no blocked network but the link-local one.
+    pub fn new(instance: impl Into<String>, run: impl Into<String>, api_port: u16) -> Self {
+        Self {
+            host: None,
+            instance: instance.into(),
+            run: run.into(),
+            api_port,
+            parallel_creations: 10,
+            pids: 1024,
+            nofile: 1024,
+            blocked_networks: Vec::new(),
+        }
+    }
+}
+
+/// Docker, with this instance's network and firewall.
+#[derive(Debug)]
+pub struct DockerRuntime {
+    daemon: Daemon,
+    config: DockerConfig,
+    bridge: Bridge,
+    addresses: Addresses,
+    isolation: Isolation,
+    creations: Semaphore,
+    pulls: Pulls,
+    clock: Arc<dyn Clock>,
+    tasks: Shutdown,
+}
+
+impl DockerRuntime {
+    /// Connects, removes what earlier runs of this instance left, makes the network and the firewall.
+    pub async fn start(
+        config: DockerConfig,
+        clock: Arc<dyn Clock>,
+        tasks: Shutdown,
+    ) -> Result<Self, RuntimeError> {
+        let daemon = Daemon::connect(config.host.as_deref()).await?;
+        let debris = daemon.labelled(LABEL_INSTANCE, &config.instance).await?;
+        let removed = daemon.remove_all(debris).await?;
+        if removed > 0 {
+            info!(removed, "removed {removed} containers of earlier runs of this instance");
+        }
+        let bridge = network::ensure(&daemon, &config.instance, &config.run).await?;
+        let resolv_conf = tokio::fs::read_to_string("/etc/resolv.conf").await.unwrap_or_default();
+        let firewall = Firewall {
+            bridge: bridge.device.clone(),
+            gateway: bridge.gateway,
+            api_port: config.api_port,
+            blocked: config.blocked_networks.clone(),
+            resolvers: firewall::resolvers(&resolv_conf),
+        };
+        let isolation = firewall.install().await;
+        if let Isolation::NotKept(reason) = &isolation {
+            warn!("actions can reach this host's services: the firewall is not installed: {reason}");
+        }
+        let creations = Semaphore::new(config.parallel_creations.max(1));
+        let addresses = Addresses::new(bridge.subnet, bridge.gateway);
+        let pulls = Pulls::default();
+        Ok(Self { daemon, config, bridge, addresses, isolation, creations, pulls, clock, tasks })
+    }
+
+    /// The host's address on the bridge, where the platform's API must listen for actions.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.bridge.gateway
+    }
+
+    /// Whether actions are kept away from the host.
+    pub fn isolation(&self) -> &Isolation {
+        &self.isolation
+    }
+}
+
+#[async_trait]
+impl ContainerRuntime for DockerRuntime {
+    fn name(&self) -> &'static str {
+        "docker"
+    }
+
+    fn api_host(&self) -> String {
+        format!("http://{}:{}", self.bridge.gateway, self.config.api_port)
+    }
+
+    async fn create(&self, spec: ContainerSpec) -> Result<Box<dyn Container>, CreateError> {
+        Ok(Box::new(create::create(self, &spec).await?))
+    }
+
+    async fn remove_run(&self, run: &str) -> Result<usize, RuntimeError> {
+        let removed = self.daemon.remove_labelled(LABEL_RUN, run).await?;
+        // An instance that is not this one will not come back for its network.
+        for instance in network::instances_of(&self.daemon, run, &self.config.instance).await? {
+            remove_firewall(&network::device(&instance)).await?;
+            network::remove(&self.daemon, &network::name(&instance)).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn close(&self) -> Result<(), RuntimeError> {
+        self.daemon.remove_labelled(LABEL_INSTANCE, &self.config.instance).await?;
+        // Rules first: they name the device, which goes with the network.
+        let firewall = remove_firewall(&self.bridge.device).await;
+        network::remove(&self.daemon, &self.bridge.network).await?;
+        firewall
+    }
+}
+
+async fn remove_firewall(device: &str) -> Result<(), RuntimeError> {
+    Firewall::remove(device)
+        .await
+        .map_err(|error| RuntimeError::failed("remove the firewall of", device, error))
+}

@@ -1,0 +1,207 @@
+//! One Docker container: frozen through its cgroup where that can be reached, asked how it ended, removed.
+//!
+//! Its address stays taken until its removal has succeeded: one that is dropped or cannot be removed may
+//! still be there, and then its address must not become another one's.
+
+use std::mem::ManuallyDrop;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::models::ContainerState;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::debug;
+
+use super::addresses::Lease;
+use super::daemon::{Daemon, status_of};
+use crate::container::freezer::Cgroup;
+use crate::container::{Container, EndCause, LogFraming, LogSource, RuntimeError};
+
+/// Where runtimes listen.
+const PORT: u16 = 8080;
+/// Between two looks at whether it has ended: doubled from the first to the last.
+const LOOK_FIRST: Duration = Duration::from_millis(5);
+const LOOK_LAST: Duration = Duration::from_millis(50);
+/// For one look, however little time is left.
+const LOOK_LIMIT: Duration = Duration::from_millis(500);
+
+/// A container of Docker's.
+#[derive(Debug)]
+pub struct DockerContainer {
+    daemon: Daemon,
+    id: String,
+    name: String,
+    /// Given back by hand.
+    lease: ManuallyDrop<Lease>,
+    framing: LogFraming,
+    logs: Option<LogSource>,
+    cgroup: Option<Cgroup>,
+    suspension: Mutex<Suspension>,
+}
+
+/// How it is held at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Suspension {
+    None,
+    Frozen,
+    Paused,
+}
+
+/// A container's cgroup on this machine, if it can be seen from here.
+pub fn cgroup(id: &str, pid: Option<i64>) -> Option<Cgroup> {
+    Cgroup::find(Path::new("/sys/fs/cgroup"), Path::new("/proc"), id, pid)
+}
+
+impl DockerContainer {
+    /// A container that was started.
+    pub fn new(
+        daemon: Daemon,
+        id: String,
+        name: String,
+        lease: Lease,
+        framing: LogFraming,
+        logs: LogSource,
+        cgroup: Option<Cgroup>,
+    ) -> Self {
+        let suspension = Mutex::new(Suspension::None);
+        let lease = ManuallyDrop::new(lease);
+        Self { daemon, id, name, lease, framing, logs: Some(logs), cgroup, suspension }
+    }
+
+    fn suspension(&self) -> MutexGuard<'_, Suspension> {
+        self.suspension.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn state(&self) -> Option<EndCause> {
+        match timeout(LOOK_LIMIT, self.daemon.docker.inspect_container(&self.id, None)).await {
+            Ok(Ok(inspected)) => inspected.state.map(|state| judge(&state)),
+            Ok(Err(error)) if status_of(&error) == Some(404) => Some(EndCause::Exited(None)),
+            Ok(Err(error)) => {
+                debug!(container.id = %self.id, %error, "its state cannot be asked");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
+
+/// Newer daemons set the flag while the container still runs.
+fn judge(state: &ContainerState) -> EndCause {
+    match (state.oom_killed, state.running) {
+        (Some(true), _) => EndCause::OutOfMemory,
+        (_, Some(true)) => EndCause::Running,
+        _ => EndCause::Exited(state.exit_code),
+    }
+}
+
+#[async_trait]
+impl Container for DockerContainer {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn address(&self) -> SocketAddr {
+        (self.lease.address(), PORT).into()
+    }
+
+    fn log_framing(&self) -> LogFraming {
+        self.framing
+    }
+
+    fn take_logs(&mut self) -> Option<LogSource> {
+        self.logs.take()
+    }
+
+    async fn suspend(&self) -> Result<(), RuntimeError> {
+        if let Some(cgroup) = &self.cgroup {
+            match cgroup.freeze().await {
+                Ok(()) => {
+                    *self.suspension() = Suspension::Frozen;
+                    return Ok(());
+                }
+                Err(error) => {
+                    debug!(container.id = %self.id, %error, "its cgroup cannot be frozen: asking Docker");
+                }
+            }
+        }
+        self.daemon.docker.pause_container(&self.id).await.map_err(Daemon::fault("pause", &self.name))?;
+        *self.suspension() = Suspension::Paused;
+        Ok(())
+    }
+
+    async fn resume(&self) -> Result<(), RuntimeError> {
+        let held = *self.suspension();
+        match (held, &self.cgroup) {
+            (Suspension::None, _) => return Ok(()),
+            (Suspension::Frozen, Some(cgroup)) => {
+                cgroup.thaw().map_err(|error| RuntimeError::failed("thaw", &self.name, error))?;
+            }
+            (Suspension::Paused | Suspension::Frozen, _) => {
+                let unpaused = self.daemon.docker.unpause_container(&self.id).await;
+                unpaused.map_err(Daemon::fault("unpause", &self.name))?;
+            }
+        }
+        *self.suspension() = Suspension::None;
+        Ok(())
+    }
+
+    async fn cause_of_end(&self, within: Duration) -> EndCause {
+        let deadline = Instant::now() + within;
+        let mut pause = LOOK_FIRST;
+        loop {
+            // A process that is not the main one may have been killed: then the container runs on.
+            if self.cgroup.as_ref().is_some_and(Cgroup::was_out_of_memory) {
+                return EndCause::OutOfMemory;
+            }
+            let seen = self.state().await;
+            match seen {
+                Some(EndCause::OutOfMemory | EndCause::Exited(_)) => {
+                    return seen.unwrap_or(EndCause::Running);
+                }
+                _ if Instant::now() + pause >= deadline => return EndCause::Running,
+                _ => sleep(pause).await,
+            }
+            pause = LOOK_LAST.min(pause * 2);
+        }
+    }
+
+    async fn destroy(self: Box<Self>) -> Result<(), RuntimeError> {
+        // A frozen process cannot be killed; one that is gone needs no thaw.
+        if let Err(error) = self.resume().await {
+            debug!(container.id = %self.id, error = %anyhow::anyhow!(error), "not resumed before its removal");
+        }
+        self.daemon.remove(&self.id).await?;
+        drop(ManuallyDrop::into_inner(self.lease));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_of_the_end_is_read_from_the_state() {
+        let state = |oom_killed, running, exit_code| ContainerState {
+            oom_killed: Some(oom_killed),
+            running: Some(running),
+            exit_code: Some(exit_code),
+            ..Default::default()
+        };
+        for (state, expected) in [
+            (state(true, false, 137), EndCause::OutOfMemory),
+            (state(true, true, 0), EndCause::OutOfMemory),
+            (state(false, true, 0), EndCause::Running),
+            (state(false, false, 137), EndCause::Exited(Some(137))),
+            (state(false, false, 0), EndCause::Exited(Some(0))),
+        ] {
+            assert_eq!(judge(&state), expected, "{state:?}");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Makes a container: image, limits, capabilities, output, address. (Upstream's `docker run` is in
+//! `core/invoker/src/main/scala/org/apache/openwhisk/core/containerpool/docker/DockerContainer.scala`;
+//! which failure is whose fault is decided as there.)
+//!
+//! Our own images need no capability and no root. Other images are built by people who expect Docker's
+//! defaults: they keep what changing owners and users takes, and nothing that reaches outside.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+use anyhow::anyhow;
+use bollard::container::LogOutput;
+use bollard::errors::Error;
+use bollard::models::{
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigLogConfig, ImageInspect,
+    NetworkingConfig, ResourcesUlimits,
+};
+use bollard::query_parameters::{AttachContainerOptionsBuilder, CreateContainerOptionsBuilder};
+use common::clock::Clock;
+use futures::{Stream, StreamExt};
+use tokio::sync::mpsc::Sender;
+use tracing::{debug, warn};
+
+use super::container::{DockerContainer, cgroup};
+use super::daemon::{Daemon, status_of};
+use super::{DockerConfig, DockerRuntime, LABEL_FRAMING, LABEL_INSTANCE, LABEL_RUN};
+use crate::container::freezer::Cgroup;
+use crate::container::{
+    ContainerSpec, CreateError, LogChunk, LogFraming, LogSource, LogStream, Pull, RuntimeError,
+};
+use crate::logs::nanos;
+
+/// What images that are not ours keep: enough to change owners and users inside.
+const KEPT_CAPABILITIES: [&str; 6] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETUID", "SETGID", "KILL"];
+/// Who runs in an image of ours that does not say so itself: `nobody`.
+const NOBODY: &str = "65534:65534";
+
+/// Makes and starts a container, or leaves nothing behind.
+pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<DockerContainer, CreateError> {
+    let tolerated = pull_first(runtime, spec).await?;
+    let _permit = runtime.creations.acquire().await.map_err(|closed| {
+        CreateError::Provision(RuntimeError::failed("create container", &spec.name, closed))
+    })?;
+    // What fails from here to the container's id is blamed on a pull that failed before.
+    let blame = |error: RuntimeError, tolerated: Option<RuntimeError>| match tolerated {
+        Some(source) => CreateError::ImagePull { image: spec.image.clone(), source },
+        None => CreateError::Provision(error),
+    };
+    let docker = &runtime.daemon.docker;
+    let image = match docker.inspect_image(&spec.image).await {
+        Err(error) if status_of(&error) == Some(404) && spec.pull == Pull::Never => {
+            // As `docker run` does.
+            runtime.pulls.pull(&runtime.daemon, &spec.image).await.map_err(CreateError::Provision)?;
+            docker.inspect_image(&spec.image).await
+        }
+        other => other,
+    };
+    let image = match image {
+        Ok(image) => image,
+        Err(error) => return Err(blame(Daemon::fault("inspect image", &spec.image)(error), tolerated)),
+    };
+    let lease = runtime.addresses.lease().ok_or_else(|| {
+        let why = anyhow!("all addresses of {} are taken", runtime.bridge.network);
+        CreateError::Provision(RuntimeError::failed("create container", &spec.name, why))
+    })?;
+    let framing = framing(&image);
+    let body = body(&runtime.config, &runtime.bridge.network, lease.address(), spec, &image, framing);
+    let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
+    let id = match docker.create_container(Some(options), body).await {
+        Ok(created) => created.id,
+        Err(error) => return Err(blame(Daemon::fault("create container", &spec.name)(error), tolerated)),
+    };
+    match start(runtime, spec, &id).await {
+        Ok((logs, cgroup)) => {
+            let name = spec.name.clone();
+            let daemon = runtime.daemon.clone();
+            Ok(DockerContainer::new(daemon, id, name, lease, framing, logs, cgroup))
+        }
+        Err(error) => {
+            let daemon = runtime.daemon.clone();
+            runtime.tasks.spawn("remove a broken container", async move {
+                if let Err(error) = daemon.remove(&id).await {
+                    warn!(container.id = %id, "a broken container is left: {:#}", anyhow!(error));
+                }
+                drop(lease);
+            });
+            Err(error)
+        }
+    }
+}
+
+/// Pulls as the spec says; returns a failure that is tolerated for now.
+async fn pull_first(
+    runtime: &DockerRuntime,
+    spec: &ContainerSpec,
+) -> Result<Option<RuntimeError>, CreateError> {
+    if spec.pull == Pull::Never {
+        return Ok(None);
+    }
+    match runtime.pulls.pull(&runtime.daemon, &spec.image).await {
+        Ok(()) => Ok(None),
+        Err(error) if spec.pull == Pull::TryAlways => Ok(Some(error)),
+        Err(source) => Err(CreateError::ImagePull { image: spec.image.clone(), source }),
+    }
+}
+
+async fn start(
+    runtime: &DockerRuntime,
+    spec: &ContainerSpec,
+    id: &str,
+) -> Result<(LogSource, Option<Cgroup>), CreateError> {
+    let fault = |operation| move |error| CreateError::Provision(Daemon::fault(operation, &spec.name)(error));
+    let docker = &runtime.daemon.docker;
+    let options = AttachContainerOptionsBuilder::new().stream(true).stdout(true).stderr(true).logs(false);
+    let attached = docker.attach_container(id, Some(options.build())).await.map_err(fault("attach to"))?;
+    let (sender, logs) = LogSource::channel();
+    runtime.tasks.spawn("container output", forward(attached.output, sender, runtime.clock.clone()));
+    docker.start_container(id, None).await.map_err(|error| match is_command_missing(&error) {
+        true => CreateError::CommandNotFound { image: spec.image.clone() },
+        false => fault("start")(error),
+    })?;
+    if let Some(cgroup) = cgroup(id, None) {
+        return Ok((logs, Some(cgroup)));
+    }
+    // It lies in no usual place: its main process may tell.
+    let inspected = docker.inspect_container(id, None).await.map_err(fault("inspect"))?;
+    let pid = inspected.state.and_then(|state| state.pid).filter(|pid| *pid > 0);
+    Ok((logs, pid.and_then(|pid| cgroup(id, Some(pid)))))
+}
+
+/// The daemon's words for what the command line reports as exit code 127.
+fn is_command_missing(error: &Error) -> bool {
+    let words = ["executable file not found", "no such file or directory"];
+    matches!(error, Error::DockerResponseServerError { message, .. } if words.iter().any(|w| message.contains(w)))
+}
+
+/// Moves output from Docker's stream to the collector until either ends.
+async fn forward(
+    mut output: impl Stream<Item = Result<LogOutput, Error>> + Unpin,
+    sender: Sender<LogChunk>,
+    clock: std::sync::Arc<dyn Clock>,
+) {
+    loop {
+        let item = tokio::select! {
+            () = sender.closed() => return,
+            item = output.next() => item,
+        };
+        let (stream, bytes) = match item {
+            Some(Ok(LogOutput::StdErr { message })) => (LogStream::Stderr, message),
+            Some(Ok(LogOutput::StdOut { message } | LogOutput::Console { message })) => {
+                (LogStream::Stdout, message)
+            }
+            Some(Ok(LogOutput::StdIn { .. })) => continue,
+            Some(Err(error)) => {
+                debug!(%error, "a container's output stream broke");
+                return;
+            }
+            None => return,
+        };
+        if sender.send(LogChunk { stream, at_nanos: nanos(&*clock), bytes }).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn framing(image: &ImageInspect) -> LogFraming {
+    let labels = image.config.as_ref().and_then(|config| config.labels.as_ref());
+    match labels.and_then(|labels| labels.get(LABEL_FRAMING)).map(String::as_str) {
+        Some("counted") => LogFraming::Counted,
+        _ => LogFraming::Sentinels,
+    }
+}
+
+/// The whole request: limits, capabilities, labels.
+fn body(
+    config: &DockerConfig,
+    network: &str,
+    address: Ipv4Addr,
+    spec: &ContainerSpec,
+    image: &ImageInspect,
+    framing: LogFraming,
+) -> ContainerCreateBody {
+    let memory = i64::try_from(spec.memory_mb << 20).unwrap_or(i64::MAX);
+    let own_user = image.config.as_ref().and_then(|config| config.user.as_deref()).unwrap_or_default();
+    let is_root = matches!(own_user.split(':').next(), Some("" | "0" | "root"));
+    let (user, kept) = match framing {
+        LogFraming::Counted => (is_root.then(|| NOBODY.to_owned()), vec![]),
+        LogFraming::Sentinels => (None, KEPT_CAPABILITIES.map(str::to_owned).to_vec()),
+    };
+    let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let nofile = ResourcesUlimits {
+        name: Some("nofile".to_owned()),
+        soft: Some(config.nofile),
+        hard: Some(config.nofile),
+    };
+    let endpoint = EndpointSettings {
+        ipam_config: Some(EndpointIpamConfig {
+            ipv4_address: Some(address.to_string()),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    ContainerCreateBody {
+        networking_config: Some(NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(network.to_owned(), endpoint)])),
+        }),
+        image: Some(spec.image.clone()),
+        user,
+        env: Some(spec.env.iter().map(|(key, value)| format!("{key}={value}")).collect()),
+        labels: Some(HashMap::from([label(LABEL_INSTANCE, &config.instance), label(LABEL_RUN, &config.run)])),
+        host_config: Some(HostConfig {
+            memory: Some(memory),
+            memory_swap: Some(memory),
+            cpu_shares: Some(i64::try_from(spec.cpu_shares).unwrap_or(i64::MAX)),
+            pids_limit: Some(config.pids),
+            ulimits: Some(vec![nofile]),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            cap_add: Some(kept),
+            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            init: Some(false),
+            network_mode: Some(network.to_owned()),
+            log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::ImageConfig;
+
+    use super::*;
+
+    fn image(label: Option<&str>, user: &str) -> ImageInspect {
+        let labels = label.map(|value| HashMap::from([(LABEL_FRAMING.to_owned(), value.to_owned())]));
+        let config = ImageConfig { user: Some(user.to_owned()), labels, ..Default::default() };
+        ImageInspect { config: Some(config), ..Default::default() }
+    }
+
+    fn spec() -> ContainerSpec {
+        ContainerSpec {
+            name: "wsk0_1_guest_hello".into(),
+            kind: "nodejs:20".into(),
+            image: "oxwhisk/action-nodejs-v20:latest".into(),
+            memory_mb: 256,
+            cpu_shares: 512,
+            env: vec![("__OW_API_HOST".into(), "http://172.18.0.1:3233".into())],
+            pull: Pull::Never,
+        }
+    }
+
+    #[test]
+    fn every_container_is_bounded_and_holds_few_rights() {
+        for (image, user, kept) in [
+            (image(Some("counted"), "1000"), None, 0),
+            (image(Some("counted"), ""), Some(NOBODY), 0),
+            (image(Some("counted"), "0:0"), Some(NOBODY), 0),
+            (image(None, ""), None, 6),
+            (image(Some("other"), "node"), None, 6),
+        ] {
+            let config = DockerConfig::new("1a2b", "run7", 3233);
+            let body =
+                body(&config, "oxwhisk-1a2b", Ipv4Addr::new(172, 18, 0, 9), &spec(), &image, framing(&image));
+            let host = body.host_config.unwrap();
+            assert_eq!(body.user.as_deref(), user);
+            assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
+            assert_eq!(host.cap_add.unwrap().len(), kept);
+            assert_eq!((host.memory, host.memory_swap), (Some(256 << 20), Some(256 << 20)));
+            assert_eq!((host.pids_limit, host.cpu_shares), (Some(1024), Some(512)));
+            assert_eq!(host.security_opt.unwrap(), ["no-new-privileges"]);
+            assert_eq!(host.log_config.unwrap().typ.unwrap(), "none");
+            assert_eq!(host.port_bindings, None);
+            assert_eq!(host.privileged, None);
+            assert_eq!(body.labels.unwrap()[LABEL_RUN], "run7");
+        }
+    }
+
+    #[test]
+    fn a_missing_command_is_the_images_fault() {
+        let refusal =
+            |message: &str| Error::DockerResponseServerError { status_code: 400, message: message.into() };
+        assert!(is_command_missing(&refusal(
+            "exec: \"/nope\": stat /nope: no such file or directory: unknown"
+        )));
+        assert!(is_command_missing(&refusal("exec: \"nope\": executable file not found in $PATH: unknown")));
+        assert!(!is_command_missing(&refusal("cannot allocate memory")));
+    }
+}

@@ -1,0 +1,179 @@
+//! Freezes a container through its cgroup: two file writes, where the daemon's pause costs 10–30 ms.
+//!
+//! Where the cgroup lies depends on the version (v1 has a hierarchy a controller, v2 one for all) and on
+//! the daemon's driver, so the places are tried in turn; the main process's own `/proc` entry comes first
+//! when it can be read from here. Where none is found, the caller asks the daemon.
+//! Freezing behind the daemon's back has a price: a frozen container must be thawed before it is killed.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// How long the kernel may take until all processes stand still.
+const FREEZE_LIMIT: Duration = Duration::from_secs(2);
+
+/// A container's place in the cgroup file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cgroup {
+    /// Version 1: the freezer's and the memory controller's directories.
+    V1 {
+        /// Holds `freezer.state`.
+        freezer: PathBuf,
+        /// Holds `memory.oom_control`, if it was found.
+        memory: Option<PathBuf>,
+    },
+    /// Version 2: one directory.
+    V2(PathBuf),
+}
+
+impl Cgroup {
+    /// Finds the cgroup of a container by its id, under `root` (`/sys/fs/cgroup`) and with `proc`
+    /// (`/proc`) as a hint where its main process `pid` is visible.
+    pub fn find(root: &Path, proc: &Path, id: &str, pid: Option<i64>) -> Option<Cgroup> {
+        if id.is_empty() {
+            return None;
+        }
+        let hint = pid.and_then(|pid| fs::read_to_string(proc.join(pid.to_string()).join("cgroup")).ok());
+        let of = |controller: &str| hint.as_deref().and_then(|text| own_path(text, controller, id));
+        let usual = [format!("docker/{id}"), format!("system.slice/docker-{id}.scope")];
+        let places = |controller: &str| {
+            of(controller).into_iter().chain(usual.iter().cloned()).collect::<Vec<_>>().into_iter()
+        };
+        let v1 = |controller: &str, file: &str| {
+            let base = root.join(controller);
+            places(controller).map(|place| base.join(place)).find(|path| path.join(file).exists())
+        };
+        if let Some(freezer) = v1("freezer", "freezer.state") {
+            return Some(Cgroup::V1 { freezer, memory: v1("memory", "memory.oom_control") });
+        }
+        places("")
+            .map(|place| root.join(place))
+            .find(|path| path.join("cgroup.freeze").exists())
+            .map(Cgroup::V2)
+    }
+
+    /// Stops all processes and returns when they stand still.
+    pub async fn freeze(&self) -> io::Result<()> {
+        match self {
+            Cgroup::V1 { freezer, .. } => fs::write(freezer.join("freezer.state"), "FROZEN")?,
+            Cgroup::V2(path) => fs::write(path.join("cgroup.freeze"), "1")?,
+        }
+        let deadline = Instant::now() + FREEZE_LIMIT;
+        while !self.is_frozen()? {
+            if Instant::now() >= deadline {
+                self.thaw()?;
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the processes did not stand still"));
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
+    /// Lets them go on.
+    pub fn thaw(&self) -> io::Result<()> {
+        match self {
+            Cgroup::V1 { freezer, .. } => fs::write(freezer.join("freezer.state"), "THAWED"),
+            Cgroup::V2(path) => fs::write(path.join("cgroup.freeze"), "0"),
+        }
+    }
+
+    fn is_frozen(&self) -> io::Result<bool> {
+        match self {
+            Cgroup::V1 { freezer, .. } => {
+                Ok(fs::read_to_string(freezer.join("freezer.state"))?.trim() == "FROZEN")
+            }
+            Cgroup::V2(path) => Ok(counter(&path.join("cgroup.events"), "frozen")? == 1),
+        }
+    }
+
+    /// Whether the kernel killed a process in it for want of memory.
+    pub fn was_out_of_memory(&self) -> bool {
+        let file = match self {
+            Cgroup::V1 { memory: Some(memory), .. } => memory.join("memory.oom_control"),
+            Cgroup::V1 { memory: None, .. } => return false,
+            Cgroup::V2(path) => path.join("memory.events"),
+        };
+        counter(&file, "oom_kill").is_ok_and(|kills| kills > 0)
+    }
+}
+
+/// The path of `controller` in the text of `/proc/<pid>/cgroup`, if it is that of container `id`.
+/// (Seen from another process namespace, the number may be another process's.)
+fn own_path(text: &str, controller: &str, id: &str) -> Option<String> {
+    text.lines()
+        .filter_map(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            Some((fields.next()?, fields.next()?))
+        })
+        .find(|(controllers, path)| {
+            controllers.split(',').any(|name| name == controller) && path.contains(id)
+        })
+        .map(|(_, path)| path.trim_start_matches('/').to_owned())
+}
+
+/// The number behind `name` in a file of `name number` lines; 0 without such a line.
+fn counter(file: &Path, name: &str) -> io::Result<u64> {
+    let text = fs::read_to_string(file)?;
+    let value = text.lines().filter_map(|line| line.split_once(' ')).find(|(key, _)| *key == name);
+    Ok(value.and_then(|(_, number)| number.trim().parse().ok()).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "4f2e";
+
+    fn file(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    #[tokio::test]
+    async fn version_1_is_found_frozen_and_thawed() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("freezer/docker/4f2e/freezer.state");
+        let oom = dir.path().join("memory/docker/4f2e/memory.oom_control");
+        file(&state, "THAWED\n");
+        file(&oom, "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n");
+        let cgroup = Cgroup::find(dir.path(), Path::new("/nonexistent"), ID, Some(7)).unwrap();
+        cgroup.freeze().await.unwrap();
+        assert_eq!(fs::read_to_string(&state).unwrap(), "FROZEN");
+        cgroup.thaw().unwrap();
+        assert_eq!(fs::read_to_string(&state).unwrap(), "THAWED");
+        assert!(!cgroup.was_out_of_memory());
+        file(&oom, "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
+        assert!(cgroup.was_out_of_memory());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn version_2_waits_until_all_stand_still() {
+        let dir = tempfile::tempdir().unwrap();
+        let scope = dir.path().join("system.slice/docker-4f2e.scope");
+        file(&scope.join("cgroup.freeze"), "0");
+        file(&scope.join("cgroup.events"), "populated 1\nfrozen 0\n");
+        file(&scope.join("memory.events"), "low 0\noom 1\noom_kill 1\n");
+        let cgroup = Cgroup::find(dir.path(), Path::new("/nonexistent"), ID, None).unwrap();
+        assert!(cgroup.was_out_of_memory());
+        assert_eq!(cgroup.freeze().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(fs::read_to_string(scope.join("cgroup.freeze")).unwrap(), "0");
+        file(&scope.join("cgroup.events"), "populated 1\nfrozen 1\n");
+        cgroup.freeze().await.unwrap();
+        assert_eq!(fs::read_to_string(scope.join("cgroup.freeze")).unwrap(), "1");
+    }
+
+    #[test]
+    fn the_processes_own_entry_tells_of_unusual_places() {
+        let dir = tempfile::tempdir().unwrap();
+        file(&dir.path().join("cg/freezer/my/parent/4f2e/freezer.state"), "THAWED");
+        file(&dir.path().join("proc/7/cgroup"), "9:freezer:/my/parent/4f2e\n1:name=systemd:/x\n");
+        file(&dir.path().join("proc/8/cgroup"), "9:freezer:/somebody/else\n");
+        let find = |pid| Cgroup::find(&dir.path().join("cg"), &dir.path().join("proc"), ID, pid);
+        assert!(find(Some(7)).is_some());
+        assert_eq!(find(Some(8)), None);
+        assert_eq!(find(None), None);
+    }
+}

@@ -1,0 +1,57 @@
+//! What every container proxy shares.
+
+use std::sync::Arc;
+
+use common::clock::Clock;
+use common::config::Config;
+use common::entity::limits::UserLimits;
+use common::journal::Journal;
+use common::shutdown::Shutdown;
+use common::store::ActivationStore;
+
+use crate::ack::AckSender;
+use crate::actions::Actions;
+use crate::container::ContainerRuntime;
+use crate::container::client::ResponseLimits;
+use crate::metrics::InvokerMetrics;
+use crate::pool::keep_alive::KeepAlive;
+use crate::record::RecordWriter;
+
+/// The parts of an invoker that its containers use.
+pub struct Context {
+    /// Settings.
+    pub config: Arc<Config>,
+    /// Makes containers.
+    pub runtime: Arc<dyn ContainerRuntime>,
+    /// Actions and their code.
+    pub actions: Actions,
+    /// What survives a crash.
+    pub journal: Arc<Journal>,
+    /// Reports to controllers.
+    pub acks: AckSender,
+    /// The records that are stored already.
+    pub activations: Arc<dyn ActivationStore>,
+    /// Stores records.
+    pub records: RecordWriter,
+    /// How long idle containers live.
+    pub keep_alive: Arc<dyn KeepAlive>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Owns the tasks.
+    pub tasks: Shutdown,
+    /// Counts.
+    pub metrics: InvokerMetrics,
+}
+
+impl Context {
+    /// How long an answer of `/run` may be: the namespace's limit within the system's.
+    pub fn response_limits(&self, own: &UserLimits) -> ResponseLimits {
+        let payload = &self.config.activation.payload;
+        let narrowed = |own: Option<common::entity::limits::ByteSize>,
+                        system: common::entity::limits::ByteSize| {
+            own.map_or(system, |own| own.min(system)).bytes()
+        };
+        let max = narrowed(own.max_payload_size, payload.max);
+        ResponseLimits { max, truncation: narrowed(own.truncation_size, payload.truncation).min(max) }
+    }
+}

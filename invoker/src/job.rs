@@ -1,0 +1,236 @@
+//! An activation message with its action: what the pool hands around.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::clock::Millis;
+use common::entity::action::Action;
+use common::entity::json;
+use common::message::activation::ActivationMessage;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::container::Pull;
+use crate::pool::decide::{Owner, Want, Wanting};
+
+/// An action that can be run here: what is decided once for all its activations.
+#[derive(Debug)]
+pub struct Executable {
+    /// The action.
+    pub action: Action,
+    /// What its containers are made of.
+    pub image: String,
+    /// Whether the image is fetched first.
+    pub pull: Pull,
+    /// Whether the ends of logs are marked by sentinels that are worth waiting for.
+    pub waits_for_sentinels: bool,
+    /// Of all that makes the action but its revision and time.
+    pub digest: [u8; 32],
+}
+
+impl Executable {
+    /// Decides what is common to all activations of an action.
+    pub fn new(action: Action, image: String, pull: Pull, waits_for_sentinels: bool) -> Self {
+        let timeless = Action { updated: common::clock::Millis(0), ..action.clone() };
+        let text = serde_json::to_vec(&timeless).expect("an action serializes");
+        let digest = Sha256::digest(text).into();
+        Self { action, image, pull, waits_for_sentinels, digest }
+    }
+
+    /// How long an init or a run may take.
+    pub fn time_limit(&self) -> Duration {
+        Duration::from_millis(self.action.limits.timeout)
+    }
+}
+
+/// One activation to run.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The order.
+    pub message: Arc<ActivationMessage>,
+    /// What to run.
+    pub executable: Arc<Executable>,
+    /// The initialization that was done for it, on a cold start.
+    pub initialization: Option<Initialization>,
+    want: Want,
+}
+
+/// An `/init` that went well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Initialization {
+    /// When it began.
+    pub start: Millis,
+    /// How long it took, ms.
+    pub took: u64,
+    /// Output that it caused, from containers that count it.
+    pub log_bytes: Option<(u64, u64)>,
+}
+
+impl Job {
+    /// A job of that order.
+    pub fn new(message: Arc<ActivationMessage>, executable: Arc<Executable>) -> Self {
+        let owner =
+            Owner { namespace: message.user.namespace.name.as_str().into(), action: executable.digest };
+        let limits = &executable.action.limits;
+        let want = Want { owner, memory_mb: limits.memory, max_concurrent: limits.concurrency.max(1) };
+        Self { message, executable, initialization: None, want }
+    }
+
+    /// Arguments for `/run` and environment for `/init`: the named ones go to the environment, as text.
+    pub fn split_content(&self) -> (Box<RawValue>, BTreeMap<String, String>) {
+        let Some(content) = &self.message.content else {
+            return (json::empty_object(), BTreeMap::new());
+        };
+        let init = &self.message.init_args;
+        if init.is_empty() || json::shape(content) != json::Shape::Object {
+            return (content.clone(), BTreeMap::new());
+        }
+        let mut members: BTreeMap<String, Box<RawValue>> =
+            serde_json::from_str(content.get()).unwrap_or_default();
+        let environment =
+            init.iter().filter_map(|key| Some((key.clone(), as_text(&members.remove(key)?)))).collect();
+        (json::raw(&members), environment)
+    }
+
+    /// The body of `/init`.
+    pub fn init_body(&self, code: Option<&str>, deadline_ms: u64) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Value<'a> {
+            name: &'a str,
+            main: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            code: Option<&'a str>,
+            binary: bool,
+            env: BTreeMap<String, String>,
+        }
+        #[derive(Serialize)]
+        struct Body<'a> {
+            value: Value<'a>,
+        }
+        let (message, action) = (&self.message, &self.executable.action);
+        let (_, mut env) = self.split_content();
+        let mut set = |key: &str, value: String| env.insert(key.to_owned(), value);
+        if action.provides_api_key() {
+            set("__OW_API_KEY", message.user.authkey.reveal());
+        }
+        set("__OW_NAMESPACE", message.user.namespace.name.to_string());
+        set("__OW_ACTION_NAME", format!("/{}", message.action.id()));
+        set("__OW_ACTION_VERSION", action.version.to_string());
+        set("__OW_ACTIVATION_ID", message.activation_id.to_string());
+        set("__OW_TRANSACTION_ID", message.transid.to_string());
+        set("__OW_DEADLINE", deadline_ms.to_string());
+        let value = Value {
+            name: action.name.as_str(),
+            main: action.exec.main().unwrap_or("main"),
+            code,
+            binary: action.exec.is_binary(),
+            env,
+        };
+        serde_json::to_vec(&Body { value }).expect("texts serialize")
+    }
+
+    /// The body of `/run`.
+    pub fn run_body(&self, deadline_ms: u64) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            value: &'a RawValue,
+            namespace: &'a str,
+            action_name: String,
+            action_version: String,
+            activation_id: common::entity::id::ActivationId,
+            transaction_id: &'a str,
+            deadline: String,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            api_key: Option<String>,
+        }
+        let (message, action) = (&self.message, &self.executable.action);
+        let (value, _) = self.split_content();
+        let body = Body {
+            value: &value,
+            namespace: message.user.namespace.name.as_str(),
+            action_name: format!("/{}", message.action.id()),
+            action_version: action.version.to_string(),
+            activation_id: message.activation_id,
+            transaction_id: &message.transid.id,
+            deadline: deadline_ms.to_string(),
+            api_key: action.provides_api_key().then(|| message.user.authkey.reveal()),
+        };
+        serde_json::to_vec(&body).expect("texts serialize")
+    }
+}
+
+impl Wanting for Job {
+    fn want(&self) -> &Want {
+        &self.want
+    }
+}
+
+/// A parameter as an environment variable: texts as they are, null empty, the rest as compact JSON.
+fn as_text(value: &RawValue) -> String {
+    match value.get() {
+        "null" => String::new(),
+        text if text.starts_with('"') => serde_json::from_str(text).unwrap_or_default(),
+        text => json::compact(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn job(init_args: serde_json::Value, provide_api_key: serde_json::Value) -> Job {
+        let action = serde_json::from_value(json!({
+            "namespace":"guest/p","name":"hello","exec":{"kind":"nodejs:20","code":{"digest":"d","length":1},"binary":false},
+            "parameters":[],"annotations":[{"key":"provide-api-key","value":provide_api_key}],
+            "limits":{"timeout":60000,"memory":256,"logs":10,"concurrency":1},"version":"0.0.3","publish":false,"updated":1
+        }))
+        .unwrap();
+        let text = json!({
+            "transid":["tid",1],"action":{"path":"guest/p","name":"hello","version":"0.0.3"},"revision":"1-x",
+            "user":{"subject":"s","namespace":{"name":"caller","uuid":"u"},"authkey":{"api_key":"u:k"},"rights":[],"limits":{}},
+            "activationId":"00000000000000000000000000000001","rootControllerIndex":{"asString":"0"},"blocking":true,
+            "content":{"a":1.0,"s":"x y","n":null,"o":{"b": [true]}},"initArgs":init_args,"lockedArgs":{}
+        });
+        // Through text, as over the bus.
+        let message: ActivationMessage = serde_json::from_str(&text.to_string()).unwrap();
+        Job::new(Arc::new(message), Arc::new(Executable::new(action, "i".into(), Pull::Never, true)))
+    }
+
+    #[test]
+    fn init_parameters_go_to_the_environment_alone_and_as_text() {
+        let job = job(json!(["s", "n", "o", "missing"]), json!(false));
+        let run: serde_json::Value = serde_json::from_slice(&job.run_body(77)).unwrap();
+        assert_eq!(run["value"], json!({"a":1.0}));
+        let init: serde_json::Value = serde_json::from_slice(&job.init_body(Some("code"), 77)).unwrap();
+        let env = &init["value"]["env"];
+        assert_eq!((&env["s"], &env["n"], &env["o"]), (&json!("x y"), &json!(""), &json!(r#"{"b":[true]}"#)));
+        assert!(env["missing"].is_null() && env["__OW_API_KEY"].is_null());
+        assert_eq!(env["__OW_DEADLINE"], "77");
+        assert_eq!((&init["value"]["main"], &init["value"]["code"]), (&json!("main"), &json!("code")));
+    }
+
+    #[test]
+    fn the_run_body_has_upstreams_members_and_the_key_only_where_it_is_wanted() {
+        let run: serde_json::Value =
+            serde_json::from_slice(&job(json!([]), json!(true)).run_body(5)).unwrap();
+        assert_eq!(run["action_name"], "/guest/p/hello");
+        assert_eq!(
+            (&run["namespace"], &run["deadline"], &run["api_key"]),
+            (&json!("caller"), &json!("5"), &json!("u:k"))
+        );
+        let without: serde_json::Value =
+            serde_json::from_slice(&job(json!([]), json!(false)).run_body(5)).unwrap();
+        assert!(without.get("api_key").is_none());
+    }
+
+    #[test]
+    fn the_owner_is_the_caller_and_the_content_of_the_action() {
+        let (one, other) = (job(json!([]), json!(true)), job(json!([]), json!(false)));
+        assert_eq!(&*one.want().owner.namespace, "caller");
+        assert_ne!(one.want().owner, other.want().owner);
+        assert_eq!(one.want().owner, job(json!([]), json!(true)).want().owner);
+    }
+}

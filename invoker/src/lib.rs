@@ -1,0 +1,159 @@
+//! The invoker: takes orders from the bus, keeps containers, runs actions in them, and writes records.
+//!
+//! How the parts fit: [`feed`] journals and accepts an order, [`pool`] finds it a container, [`proxy`]
+//! looks after one container, [`container`] and [`logs`] know Docker and processes, [`record`] stores.
+//! Nothing in here speaks HTTP to clients, and code never travels on the bus.
+
+pub mod ack;
+pub mod actions;
+pub mod container;
+pub mod context;
+pub mod feed;
+pub mod job;
+pub mod logs;
+pub mod metrics;
+pub mod ping;
+pub mod pool;
+pub mod proxy;
+pub mod record;
+pub mod recovery;
+pub mod response;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use common::bus::{MessageBus, Subscription, Topic};
+use common::clock::Clock;
+use common::config::Config;
+use common::entity::id::InvokerId;
+use common::journal::{self, Journal};
+use common::manifest::Manifest;
+use common::shutdown::Shutdown;
+use common::store::cache::EntityCache;
+use common::store::{ActivationStore, ArtifactStore, EntityKind};
+use tokio::task::JoinHandle;
+use tracing::{error, info};
+
+use ack::AckSender;
+use actions::Actions;
+use container::ContainerRuntime;
+use context::Context;
+use feed::Feed;
+use metrics::InvokerMetrics;
+use pool::Pool;
+use pool::keep_alive::KeepAlive;
+use record::RecordWriter;
+
+/// Actions that are kept in memory.
+const CACHED_ACTIONS: usize = 10_000;
+/// How long records may take to be stored at the end; what is not stays in the journal.
+const FLUSH: Duration = Duration::from_secs(10);
+
+/// What an invoker is made of.
+pub struct Parts {
+    /// Which one it is.
+    pub instance: InvokerId,
+    /// Names of its containers begin with `wsk` and this.
+    pub unique_name: String,
+    /// Settings.
+    pub config: Arc<Config>,
+    /// Kinds and images.
+    pub manifest: Arc<Manifest>,
+    /// Entities and code.
+    pub artifacts: Arc<dyn ArtifactStore>,
+    /// Records.
+    pub activations: Arc<dyn ActivationStore>,
+    /// Orders and acknowledgements.
+    pub bus: Arc<dyn MessageBus>,
+    /// Makes containers; labelled with the journal's run.
+    pub runtime: Arc<dyn ContainerRuntime>,
+    /// This run's journal.
+    pub journal: Arc<Journal>,
+    /// Where journals lie.
+    pub state_dir: PathBuf,
+    /// How long idle containers live.
+    pub keep_alive: Arc<dyn KeepAlive>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Counts.
+    pub metrics: InvokerMetrics,
+}
+
+/// A running invoker.
+pub struct Invoker {
+    context: Arc<Context>,
+    pool: Arc<Pool>,
+    feed: Subscription,
+    feeding: Shutdown,
+    tasks: Shutdown,
+    writer: JoinHandle<()>,
+}
+
+impl Invoker {
+    /// Starts it: removes what earlier runs left, takes up what they had accepted, then takes orders.
+    pub async fn start(parts: Parts) -> anyhow::Result<Self> {
+        let tasks = Shutdown::new();
+        let feeding = tasks.child();
+        let cache = EntityCache::new(parts.artifacts.clone(), EntityKind::Action, CACHED_ACTIONS);
+        feeding.spawn("action cache", cache.clone().follow(feeding.clone()));
+        let (records, writing) = RecordWriter::new(parts.activations.clone(), parts.journal.clone());
+        let writer = tasks.spawn("records", writing);
+        let limits = parts.config.action_limits();
+        let context = Arc::new(Context {
+            actions: Actions::new(parts.artifacts, cache, parts.manifest, limits),
+            acks: AckSender::new(parts.bus.clone(), parts.instance.clone()),
+            activations: parts.activations,
+            config: parts.config,
+            runtime: parts.runtime,
+            journal: parts.journal,
+            records,
+            keep_alive: parts.keep_alive,
+            clock: parts.clock,
+            tasks: tasks.clone(),
+            metrics: parts.metrics,
+        });
+        let prefix = format!("wsk{}{}", parts.unique_name, parts.instance.instance);
+        let pool = Pool::new(context.clone(), prefix);
+        let abandoned = journal::take_over(&parts.state_dir).context("the journals of earlier runs")?;
+        for run in abandoned {
+            recovery::recover(run, &context, &pool).await;
+        }
+        let topic = Topic::invoker(parts.instance.instance);
+        let feed = Arc::new(Feed { context: context.clone(), pool: pool.clone() });
+        let feed = parts.bus.subscribe(&topic, topic.as_str(), feed).await.context("the invoker's topic")?;
+        feeding.spawn("pings", ping::run(parts.bus.clone(), parts.instance, feeding.clone()));
+        Ok(Self { context, pool, feed, feeding, tasks, writer })
+    }
+
+    /// Memory of all containers, MB.
+    pub fn used_mb(&self) -> u64 {
+        self.pool.used_mb()
+    }
+
+    /// Stops in order: no more orders, what runs may end, containers go, records are stored, the journal
+    /// is closed, and the container runtime removes what it made. Returns whether nothing is left over.
+    pub async fn drain(self, grace: Duration) -> bool {
+        let Self { context, pool, feed, feeding, tasks, writer } = self;
+        let mut clean = feeding.finish(Duration::from_secs(5)).await;
+        drop(feed);
+        clean &= pool.drain(grace).await;
+        drop(pool);
+        let (runtime, journal) = (context.runtime.clone(), context.journal.clone());
+        // The writer ends when the last handle is gone.
+        drop(context);
+        tasks.request();
+        let flushed = tokio::time::timeout(FLUSH, writer).await.is_ok();
+        if let Err(error) = runtime.close().await {
+            error!("the container runtime left something behind: {:#}", anyhow::Error::from(error));
+            clean = false;
+        }
+        match journal.close() {
+            Ok(true) => {}
+            Ok(false) => info!("{} activations stay in the journal for the next start", journal.open()),
+            Err(error) => error!("the journal cannot be removed: {error}"),
+        }
+        clean && flushed
+    }
+}

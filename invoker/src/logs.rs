@@ -1,0 +1,248 @@
+//! Logs: one collector a container, which always reads its output and hands each activation its lines.
+//!
+//! The output is read whether or not anybody asks, because a full pipe would stop the action. Most
+//! activations write nothing; where the container says so (counted framing) there is nothing to wait for.
+//! Missing output or sentinels end the reading after half a second of silence, where upstream waits two.
+//! Sentences and the meaning of the limit are upstream's
+//! (`common/scala/src/main/scala/org/apache/openwhisk/core/containerpool/logging`).
+
+pub mod cut;
+pub mod line;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use common::clock::Clock;
+use common::shutdown::Shutdown;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::container::{LogFraming, LogSource, LogStream};
+use crate::logs::cut::{Cut, Cutter};
+
+/// Said when output that was to come did not.
+pub const FAILURE: &str = "There was an issue while collecting your logs. Data might be missing.";
+/// Said after a developer error, when the end of the output is not waited for.
+pub const DEVELOPER_ERROR: &str =
+    "The action did not initialize or run as expected. Log data might be missing.";
+
+/// Output that is awaited has failed to come after so long without any.
+const SILENCE: Duration = Duration::from_millis(500);
+/// Output that is not awaited is taken after so long without any, and after so long with some.
+const SETTLE: Duration = Duration::from_millis(20);
+const SETTLE_TOTAL: Duration = Duration::from_millis(200);
+/// Held before the action, and so its log limit, is known.
+const HOLD_AT_FIRST: u64 = 1024 * 1024;
+
+/// What is to be collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CollectRequest {
+    /// The action's log limit. With 0 nothing is collected.
+    pub limit_bytes: u64,
+    /// Where the activation's output ends.
+    pub ending: Ending,
+    /// Whether the activation is a developer error, which adds a line.
+    pub developer_error: bool,
+}
+
+/// Where an activation's output ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// After so many bytes of stdout and stderr since the last collection. They are waited for.
+    Bytes(u64, u64),
+    /// At the second sentinel. It is waited for.
+    Sentinels,
+    /// Wherever it is after a moment: after developer errors, and for images that promise nothing.
+    Settled,
+}
+
+/// An activation's log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CollectedLogs {
+    /// For the record.
+    pub lines: Vec<String>,
+    /// Whether the limit cut it. The container may be kept.
+    pub truncated: bool,
+    /// Whether its end was not found. The container's next log could hold the rest.
+    pub failed: bool,
+}
+
+/// Reads one container's output until it is dropped or the container ends.
+#[derive(Debug)]
+pub struct LogCollector {
+    framing: LogFraming,
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    /// Collections of overlapping runs take turns.
+    turn: tokio::sync::Mutex<()>,
+    _reading: DropGuard,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Told of each arrival; only the collection whose turn it is listens.
+    arrived: Notify,
+    ended: CancellationToken,
+}
+
+#[derive(Debug)]
+struct State {
+    cutter: Cutter,
+    last_arrival: Instant,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LogCollector {
+    /// Starts reading.
+    pub fn new(source: LogSource, framing: LogFraming, clock: Arc<dyn Clock>, tasks: &Shutdown) -> Self {
+        let cutter = Cutter::new(framing, HOLD_AT_FIRST);
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State { cutter, last_arrival: Instant::now() }),
+            arrived: Notify::new(),
+            ended: CancellationToken::new(),
+        });
+        let stop = CancellationToken::new();
+        tasks.spawn("logs", read(source, shared.clone(), stop.clone()));
+        Self { framing, shared, clock, turn: tokio::sync::Mutex::default(), _reading: stop.drop_guard() }
+    }
+
+    /// Sets how much is held for the next collection: to the action's log limit, before its first run.
+    pub fn hold(&self, limit_bytes: u64) {
+        self.shared.state().cutter.hold(limit_bytes);
+    }
+
+    /// Where a normal answer's output ends, given its count if it had one.
+    pub fn ending(&self, log_bytes: Option<(u64, u64)>) -> Ending {
+        match (self.framing, log_bytes) {
+            (LogFraming::Counted, Some((stdout, stderr))) => Ending::Bytes(stdout, stderr),
+            (LogFraming::Counted, None) => Ending::Settled,
+            (LogFraming::Sentinels, _) => Ending::Sentinels,
+        }
+    }
+
+    /// Returns once the container's output has ended, which is when the container has. Cancel safe.
+    pub async fn ended(&self) {
+        self.shared.ended.cancelled().await;
+    }
+
+    /// Takes the lines of the activation that has just answered.
+    pub async fn collect(&self, request: CollectRequest) -> CollectedLogs {
+        let cut = request.ending.cut();
+        let _turn = self.turn.lock().await;
+        if request.limit_bytes == 0 {
+            self.shared.state().cutter.discard(cut);
+            return CollectedLogs::default();
+        }
+        self.wait(cut, request).await;
+        let piece = {
+            let mut state = self.shared.state();
+            state.cutter.hold(request.limit_bytes);
+            state.cutter.cut(cut, request.limit_bytes)
+        };
+        let failed = !piece.ended && request.ending != Ending::Settled;
+        let mut lines = piece.lines;
+        if piece.truncated {
+            lines.push(self.say(&truncation(request.limit_bytes)));
+        } else if failed {
+            lines.push(self.say(FAILURE));
+        }
+        if request.developer_error {
+            lines.push(self.say(DEVELOPER_ERROR));
+        }
+        CollectedLogs { lines, truncated: piece.truncated, failed }
+    }
+
+    /// Throws away an activation's output: its log limit is zero, or nobody wants it.
+    pub fn discard(&self, ending: Ending) {
+        self.shared.state().cutter.discard(ending.cut());
+    }
+
+    async fn wait(&self, cut: Cut, request: CollectRequest) {
+        let start = Instant::now();
+        let (silence, total) = match request.ending {
+            Ending::Bytes(..) | Ending::Sentinels => {
+                (SILENCE, Duration::from_secs(2 * (request.limit_bytes >> 20).max(5)))
+            }
+            Ending::Settled => (SETTLE, SETTLE_TOTAL),
+        };
+        loop {
+            // Asked before the state is read, so that what came before it ended is in the state.
+            let ended = self.shared.ended.is_cancelled();
+            let last_arrival = {
+                let state = self.shared.state();
+                if ended || state.cutter.is_complete(cut) {
+                    return;
+                }
+                state.last_arrival
+            };
+            let until = (last_arrival.max(start) + silence).min(start + total);
+            tokio::select! {
+                () = self.shared.arrived.notified() => {}
+                () = self.shared.ended.cancelled() => {}
+                () = sleep_until(until) => {
+                    // Something may have come in the last moment.
+                    let last = self.shared.state().last_arrival;
+                    if Instant::now() >= (last.max(start) + silence).min(start + total) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn say(&self, text: &str) -> String {
+        line::format(LogStream::Stderr, nanos(&*self.clock), text.as_bytes())
+    }
+}
+
+impl Ending {
+    fn cut(self) -> Cut {
+        match self {
+            Ending::Bytes(stdout, stderr) => Cut::Bytes(stdout, stderr),
+            Ending::Sentinels => Cut::Sentinels,
+            Ending::Settled => Cut::Here,
+        }
+    }
+}
+
+/// The line of an activation whose log was lost with the process that read it.
+pub fn failure_line(clock: &dyn Clock) -> String {
+    line::format(LogStream::Stderr, nanos(clock), FAILURE.as_bytes())
+}
+
+/// The time of day as log chunks carry it.
+pub fn nanos(clock: &dyn Clock) -> u64 {
+    u64::try_from(clock.now_nanos()).unwrap_or(u64::MAX)
+}
+
+fn truncation(limit_bytes: u64) -> String {
+    format!("Logs were truncated because the total bytes size exceeds the limit of {limit_bytes} bytes.")
+}
+
+/// Reads until the container or the collector ends.
+async fn read(mut source: LogSource, shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        let chunk = tokio::select! {
+            () = stop.cancelled() => return,
+            chunk = source.next() => chunk,
+        };
+        let Some(chunk) = chunk else { break };
+        {
+            let mut state = shared.state();
+            state.cutter.push(chunk.stream, chunk.at_nanos, &chunk.bytes);
+            state.last_arrival = Instant::now();
+        }
+        shared.arrived.notify_one();
+    }
+    shared.ended.cancel();
+}
+
+#[cfg(test)]
+mod tests;

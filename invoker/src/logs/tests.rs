@@ -1,0 +1,144 @@
+//! The collector's waiting, in paused time.
+
+use bytes::Bytes;
+use common::clock::{Millis, VirtualClock};
+use tokio::sync::mpsc::Sender;
+
+use super::*;
+use crate::container::LogChunk;
+
+const LIMIT: u64 = 10 << 20;
+
+struct Fixture {
+    output: Option<Sender<LogChunk>>,
+    collector: Arc<LogCollector>,
+    tasks: Shutdown,
+}
+
+fn fixture(framing: LogFraming) -> Fixture {
+    let (output, source) = LogSource::channel();
+    let tasks = Shutdown::new();
+    let clock = Arc::new(VirtualClock::at(Millis(1_767_225_600_000)));
+    let collector = Arc::new(LogCollector::new(source, framing, clock, &tasks));
+    Fixture { output: Some(output), collector, tasks }
+}
+
+impl Fixture {
+    async fn write(&self, stream: LogStream, text: &str) {
+        let bytes = Bytes::copy_from_slice(text.as_bytes());
+        self.output.as_ref().unwrap().send(LogChunk { stream, at_nanos: 0, bytes }).await.unwrap();
+    }
+
+    async fn collect(&self, ending: Ending) -> CollectedLogs {
+        self.collector.collect(CollectRequest { limit_bytes: LIMIT, ending, developer_error: false }).await
+    }
+}
+
+fn texts(logs: &CollectedLogs) -> Vec<&str> {
+    logs.lines.iter().map(|line| &line[31..]).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_written_means_nothing_to_wait_for() {
+    let fixture = fixture(LogFraming::Counted);
+    let start = Instant::now();
+    assert_eq!(fixture.collect(Ending::Bytes(0, 0)).await, CollectedLogs::default());
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn counted_output_is_waited_for() {
+    let fixture = fixture(LogFraming::Counted);
+    let collector = fixture.collector.clone();
+    let request = CollectRequest { limit_bytes: LIMIT, ending: Ending::Bytes(6, 0), developer_error: true };
+    let logs = fixture.tasks.spawn("collect", async move { collector.collect(request).await });
+    for text in ["a", "b", "c\nd\n"] {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        fixture.write(LogStream::Stdout, text).await;
+    }
+    let logs = logs.await.unwrap();
+    assert_eq!(texts(&logs), ["stdout: abc", "stdout: d", &format!("stderr: {DEVELOPER_ERROR}")]);
+    assert!(!logs.failed && !logs.truncated);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_ends_the_waiting_with_the_failure_line() {
+    for (framing, ending) in
+        [(LogFraming::Counted, Ending::Bytes(100, 0)), (LogFraming::Sentinels, Ending::Sentinels)]
+    {
+        let fixture = fixture(framing);
+        fixture.write(LogStream::Stdout, "half\n").await;
+        let start = Instant::now();
+        let logs = fixture.collect(ending).await;
+        assert_eq!(texts(&logs), ["stdout: half", &format!("stderr: {FAILURE}")]);
+        assert!(logs.failed);
+        assert_eq!(start.elapsed().as_millis() / 10, 50);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn endless_output_without_sentinels_ends_too() {
+    let fixture = Arc::new(fixture(LogFraming::Sentinels));
+    let writer = fixture.clone();
+    let writing = fixture.tasks.spawn("writer", async move {
+        loop {
+            writer.write(LogStream::Stdout, "more\n").await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let start = Instant::now();
+    assert!(fixture.collect(Ending::Sentinels).await.failed);
+    assert_eq!(start.elapsed().as_secs(), 20, "twice the limit in MB");
+    writing.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_containers_end_is_the_end_of_waiting() {
+    let mut fixture = fixture(LogFraming::Sentinels);
+    fixture.write(LogStream::Stderr, "Traceback\n  boom").await;
+    fixture.output = None;
+    let start = Instant::now();
+    fixture.collector.ended().await;
+    let logs = fixture.collect(Ending::Settled).await;
+    assert_eq!(texts(&logs), ["stderr: Traceback", "stderr:   boom"]);
+    assert!(!logs.failed);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert!(fixture.tasks.finish(Duration::from_secs(1)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_waiting_a_moment_is_enough() {
+    let fixture = fixture(LogFraming::Sentinels);
+    fixture.write(LogStream::Stdout, "a\n").await;
+    let start = Instant::now();
+    assert_eq!(texts(&fixture.collect(Ending::Settled).await), ["stdout: a"]);
+    assert!(start.elapsed() <= SETTLE + Duration::from_millis(2), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_log_says_so_and_its_container_may_be_kept() {
+    let fixture = fixture(LogFraming::Counted);
+    fixture.write(LogStream::Stdout, &"x\n".repeat(100)).await;
+    let request = CollectRequest { limit_bytes: 200, ending: Ending::Bytes(200, 0), developer_error: false };
+    let logs = fixture.collector.collect(request).await;
+    assert!(logs.truncated && !logs.failed);
+    let last = "2026-01-01T00:00:00Z           stderr: \
+        Logs were truncated because the total bytes size exceeds the limit of 200 bytes.";
+    assert_eq!(logs.lines.last().unwrap(), last);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_limit_of_zero_nothing_is_collected_and_nobody_waits() {
+    let fixture = fixture(LogFraming::Counted);
+    fixture.write(LogStream::Stdout, "a\n").await;
+    let request = CollectRequest { limit_bytes: 0, ending: Ending::Bytes(100, 0), developer_error: true };
+    assert_eq!(fixture.collector.collect(request).await, CollectedLogs::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_collector_ends_the_reading() {
+    let fixture = fixture(LogFraming::Counted);
+    drop(fixture.collector);
+    fixture.output.as_ref().unwrap().closed().await;
+    assert!(fixture.tasks.finish(Duration::from_secs(1)).await);
+}

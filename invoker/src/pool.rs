@@ -1,0 +1,223 @@
+//! Owns all containers: carries out what [`decide`] decides, a task a container.
+//!
+//! The facts stand behind one short lock; what follows from a decision is done after it is released.
+
+pub mod decide;
+pub mod keep_alive;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use common::entity::activation::{Response, Status};
+use tokio::sync::{Notify, mpsc};
+use tracing::{info, warn};
+
+use crate::context::Context;
+use crate::job::Job;
+use crate::proxy::{self, Command, activation};
+use decide::{ContainerNo, Effect, PoolState, Wanting};
+
+/// How long containers may take to go at the end.
+const REMOVAL: Duration = Duration::from_secs(15);
+
+/// The containers of an invoker.
+pub struct Pool {
+    context: Arc<Context>,
+    prefix: String,
+    state: Mutex<PoolState<Job>>,
+    proxies: Mutex<HashMap<ContainerNo, mpsc::Sender<Command>>>,
+    numbers: AtomicU64,
+    draining: AtomicBool,
+    changed: Notify,
+}
+
+impl Pool {
+    /// An empty pool. Names of containers begin with `prefix`.
+    pub fn new(context: Arc<Context>, prefix: String) -> Arc<Self> {
+        let capacity_mb = context.config.container_pool.user_memory.mb();
+        Arc::new(Self {
+            context,
+            prefix,
+            state: Mutex::new(PoolState::new(capacity_mb)),
+            proxies: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Runs a job, now or when there is room.
+    pub fn submit(self: &Arc<Self>, job: Job) {
+        let outcome = self.state().submit(job);
+        match outcome {
+            Ok(effects) => self.carry_out(effects),
+            Err(job) => {
+                let memory = job.want().memory_mb;
+                warn!(action.fqn = %job.message.action, "an action of {memory} MB is larger than the whole pool");
+                let text = "Failed to provision resources to run the action.";
+                let (context, response) = (self.context.clone(), Response::error(Status::WhiskError, text));
+                self.context.tasks.spawn("answer", async move {
+                    activation::answer_unrun(&context, &job, response).await;
+                });
+            }
+        }
+    }
+
+    /// A job comes back from a container that could not run it.
+    pub fn returned(self: &Arc<Self>, job: Job) {
+        self.change(|state| state.returned(job));
+    }
+
+    /// A container is initialized.
+    pub fn warmed(&self, no: ContainerNo) {
+        self.state().warmed(no);
+    }
+
+    /// One job of a container has ended.
+    pub fn ended(self: &Arc<Self>, no: ContainerNo) {
+        self.change(|state| state.ended(no));
+    }
+
+    /// A container takes no more jobs.
+    pub fn dying(self: &Arc<Self>, no: ContainerNo) {
+        self.change(|state| state.dying(no));
+    }
+
+    /// A container is gone.
+    pub fn removed(self: &Arc<Self>, no: ContainerNo) {
+        self.proxies().remove(&no);
+        self.change(|state| state.removed(no));
+    }
+
+    /// How many jobs wait for room.
+    pub fn waiting(&self) -> usize {
+        self.state().waiting()
+    }
+
+    /// Memory of all containers, MB.
+    pub fn used_mb(&self) -> u64 {
+        self.state().used_mb()
+    }
+
+    /// Lets what runs end, for at most `grace`, then removes all containers. Jobs that have no container
+    /// yet stay in the journal for the next start. Returns whether all is gone in order.
+    pub async fn drain(self: &Arc<Self>, grace: Duration) -> bool {
+        self.draining.store(true, Ordering::SeqCst);
+        let left = self.state().drain_waiting().len();
+        if left > 0 {
+            info!(jobs = left, "{left} activations wait for the next start");
+        }
+        let ended = self.wait_until(grace, |state| state.active() == 0).await;
+        if !ended {
+            warn!("activations that outlast the grace are cut off; the next start gives them a record");
+        }
+        let living = self.state().living();
+        for no in living {
+            let proxy = self.proxies().get(&no).cloned();
+            if let Some(proxy) = proxy {
+                let _ = proxy.try_send(Command::Remove);
+            }
+        }
+        self.wait_until(REMOVAL, |state| state.containers() == 0).await && ended
+    }
+
+    async fn wait_until(&self, limit: Duration, condition: impl Fn(&PoolState<Job>) -> bool) -> bool {
+        let wait = async {
+            loop {
+                let changed = self.changed.notified();
+                if condition(&self.state()) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(limit, wait).await.is_ok()
+    }
+
+    fn state(&self) -> MutexGuard<'_, PoolState<Job>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn proxies(&self) -> MutexGuard<'_, HashMap<ContainerNo, mpsc::Sender<Command>>> {
+        self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(self: &Arc<Self>, change: impl FnOnce(&mut PoolState<Job>) -> Vec<Effect<Job>>) {
+        let effects = {
+            let mut state = self.state();
+            let effects = change(&mut state);
+            if self.draining.load(Ordering::SeqCst) {
+                // What came back or waited stays in the journal.
+                state.drain_waiting();
+            }
+            effects
+        };
+        self.carry_out(effects);
+    }
+
+    fn carry_out(self: &Arc<Self>, mut effects: Vec<Effect<Job>>) {
+        while !effects.is_empty() {
+            let mut further = Vec::new();
+            for effect in effects {
+                if let Some(job) = self.perform(effect) {
+                    further.extend(self.state().returned(job));
+                }
+            }
+            effects = further;
+        }
+        let (waiting, containers) = {
+            let state = self.state();
+            (state.waiting(), state.containers())
+        };
+        self.context.metrics.pool(waiting, containers);
+        self.changed.notify_waiters();
+    }
+
+    /// Returns a job whose container went in the same moment.
+    fn perform(self: &Arc<Self>, effect: Effect<Job>) -> Option<Job> {
+        match effect {
+            Effect::Create(no, job) => {
+                self.context.metrics.cold_start();
+                let name = self.name(&job);
+                let bound = job.want().max_concurrent as usize + 2;
+                let (sender, inbox) = mpsc::channel(bound);
+                self.proxies().insert(no, sender);
+                let run = proxy::run(no, name, job, self.context.clone(), self.clone(), inbox);
+                self.context.tasks.spawn("container", run);
+                None
+            }
+            Effect::Assign(no, job) => {
+                self.context.metrics.warm_start();
+                let proxy = self.proxies().get(&no).cloned();
+                let Some(proxy) = proxy else { return Some(job) };
+                match proxy.try_send(Command::Assign(job)) {
+                    Ok(()) => None,
+                    Err(
+                        mpsc::error::TrySendError::Full(command) | mpsc::error::TrySendError::Closed(command),
+                    ) => match command {
+                        Command::Assign(job) => Some(job),
+                        Command::Remove => None,
+                    },
+                }
+            }
+            Effect::Remove(no) => {
+                if let Some(proxy) = self.proxies().get(&no) {
+                    let _ = proxy.try_send(Command::Remove);
+                }
+                None
+            }
+        }
+    }
+
+    /// `<prefix>_<number>_<namespace>_<action>`, of the characters that Docker takes.
+    fn name(&self, job: &Job) -> String {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        let plain = |text: &str| -> String {
+            text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(64).collect()
+        };
+        let namespace = plain(job.message.user.namespace.name.as_str());
+        format!("{}_{number}_{namespace}_{}", self.prefix, plain(job.message.action.name.as_str()))
+    }
+}

@@ -1,0 +1,200 @@
+//! One container's task: it carries out what [`state`] decides, for the life of the container.
+//!
+//! Whatever takes time (making the container, `/init`, `/run`, pausing) goes on beside the task's inbox,
+//! and comes back as an event. Nothing is cut off half-way: the task ends when its container is gone.
+
+pub mod activation;
+pub mod shell;
+pub mod state;
+
+use std::sync::Arc;
+
+use common::entity::activation::Response;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tracing::{info, warn};
+
+use crate::context::Context;
+use crate::job::Job;
+use crate::pool::Pool;
+use crate::pool::decide::{ContainerNo, Owner, Wanting};
+use crate::response;
+use shell::Shell;
+use state::{Effect, State};
+
+/// What the pool tells a container.
+#[derive(Debug)]
+pub enum Command {
+    /// Run this.
+    Assign(Job),
+    /// Go.
+    Remove,
+}
+
+type Event = state::Event<Job, Response>;
+
+struct Driver {
+    no: ContainerNo,
+    name: String,
+    owner: Owner,
+    context: Arc<Context>,
+    pool: Arc<Pool>,
+    shell: Option<Arc<Shell>>,
+    work: FuturesUnordered<BoxFuture<'static, (Event, Option<Arc<Shell>>)>>,
+    timer: Option<(Instant, Timer)>,
+}
+
+#[derive(Clone, Copy)]
+enum Timer {
+    Grace,
+    Idle,
+}
+
+/// Makes a container for a job and looks after it until it is gone.
+pub async fn run(
+    no: ContainerNo,
+    name: String,
+    job: Job,
+    context: Arc<Context>,
+    pool: Arc<Pool>,
+    mut inbox: mpsc::Receiver<Command>,
+) {
+    let owner = job.want().owner.clone();
+    let mut driver =
+        Driver { no, name, owner, context, pool, shell: None, work: FuturesUnordered::new(), timer: None };
+    driver.create(&job);
+    let mut state = State::Creating(vec![job]);
+    while !matches!(state, State::Gone) {
+        let idle = matches!(state, State::Ready | State::Paused);
+        let event = driver.next(&mut inbox, idle).await;
+        let (next, effects) = state.on(event);
+        state = next;
+        for effect in effects {
+            driver.carry_out(effect);
+        }
+    }
+    // What was sent to it in its last moment goes back.
+    inbox.close();
+    while let Some(command) = inbox.recv().await {
+        if let Command::Assign(job) = command {
+            driver.pool.returned(job);
+        }
+    }
+}
+
+impl Driver {
+    async fn next(&mut self, inbox: &mut mpsc::Receiver<Command>, idle: bool) -> Event {
+        let timer = self.timer;
+        let watched = self.shell.clone().filter(|_| idle);
+        tokio::select! {
+            biased;
+            Some((event, shell)) = self.work.next() => {
+                if shell.is_some() {
+                    self.shell = shell;
+                }
+                event
+            }
+            command = inbox.recv() => match command {
+                Some(Command::Assign(job)) => Event::Assigned(job),
+                // A pool that is gone wants nothing to stay.
+                Some(Command::Remove) | None => Event::Remove,
+            },
+            // It died in its sleep: better found now than by the next job.
+            () = async {
+                match watched {
+                    Some(shell) => shell.logs.ended().await,
+                    None => std::future::pending().await,
+                }
+            } => Event::Remove,
+            () = async {
+                match timer {
+                    Some((at, _)) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            } => {
+                self.timer = None;
+                match timer {
+                    Some((_, Timer::Idle)) => Event::IdleElapsed,
+                    _ => Event::GraceElapsed,
+                }
+            }
+        }
+    }
+
+    fn create(&mut self, job: &Job) {
+        let (context, name, job) = (self.context.clone(), self.name.clone(), job.clone());
+        self.work.push(Box::pin(async move {
+            let begun = Instant::now();
+            match shell::create(&context, &name, &job).await {
+                Ok(shell) => {
+                    let duration_ms = begun.elapsed().as_millis() as u64;
+                    info!(container.name = name, duration_ms, "made container {name} in {duration_ms} ms");
+                    (Event::Created, Some(Arc::new(shell)))
+                }
+                Err(error) => {
+                    let response = response::of_create(&error);
+                    let error = anyhow::Error::from(error);
+                    warn!(container.name = name, "container {name} could not be made: {error:#}");
+                    (Event::CreateFailed(response), None)
+                }
+            }
+        }));
+    }
+
+    fn carry_out(&mut self, effect: Effect<Job, Response>) {
+        let context = self.context.clone();
+        match effect {
+            Effect::Create => {}
+            Effect::Init(job) => {
+                self.with_shell(async move |shell| activation::init(&context, &shell, job).await);
+            }
+            Effect::Run(job, after) => {
+                self.with_shell(async move |shell| activation::run(&context, &shell, job, after).await);
+            }
+            Effect::Answer(job, response) => {
+                let tasks = context.tasks.clone();
+                tasks
+                    .spawn("answer", async move { activation::answer_unrun(&context, &job, response).await });
+            }
+            Effect::Return(job) => self.pool.returned(job),
+            Effect::TellWarm => self.pool.warmed(self.no),
+            Effect::TellEnded => self.pool.ended(self.no),
+            Effect::TellDying => self.pool.dying(self.no),
+            Effect::TellRemoved => self.pool.removed(self.no),
+            Effect::StartGrace => {
+                let after = self.context.keep_alive.pause_after(&self.owner);
+                self.timer = Some((Instant::now() + after, Timer::Grace));
+            }
+            Effect::StartIdle => {
+                let after = self.context.keep_alive.remove_after(&self.owner);
+                self.timer = Some((Instant::now() + after, Timer::Idle));
+            }
+            Effect::StopTimer => self.timer = None,
+            Effect::Suspend => self.with_shell(async |shell| Event::Suspended(shell.suspend().await)),
+            Effect::Resume => self.with_shell(async |shell| Event::Resumed(shell.resume().await)),
+            Effect::Destroy => {
+                self.timer = None;
+                // One that is still being made is destroyed when it is.
+                if self.shell.is_some() {
+                    self.with_shell(async |shell| {
+                        shell.destroy().await;
+                        Event::Destroyed
+                    });
+                }
+            }
+        }
+    }
+
+    fn with_shell<F, W>(&mut self, work: F)
+    where
+        F: FnOnce(Arc<Shell>) -> W,
+        W: Future<Output = Event> + Send + 'static,
+    {
+        let Some(shell) = self.shell.clone() else { return };
+        let work = work(shell);
+        self.work.push(Box::pin(async move { (work.await, None) }));
+    }
+}

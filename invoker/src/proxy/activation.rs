@@ -1,0 +1,226 @@
+//! One activation inside its container: `/init`, `/run`, outcome, acknowledgement, logs, record.
+//!
+//! `started` is in the journal before the first byte goes to the container, the outcome before anybody
+//! is told of it. The caller is answered before the logs are gathered; where there is nothing to gather,
+//! result and completion go in one message.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::clock::Millis;
+use common::entity::activation::{Activation, Response, Status};
+use common::entity::limits::ByteSize;
+use tokio::time::Instant;
+use tracing::{debug, error, warn};
+
+use super::shell::Shell;
+use super::state::{After, Event, Keep};
+use crate::container::EndCause;
+use crate::container::client::{Answer, CallError, ResponseLimits};
+use crate::context::Context;
+use crate::job::{Initialization, Job};
+use crate::logs::{CollectRequest, Ending};
+use crate::record::{self, Times};
+use crate::response::{self, ABNORMAL_RUN, Call};
+
+/// What a container may still answer after its output has ended.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Initializes the container for this job. A failure answers the job.
+pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, Response> {
+    let start = context.clock.now();
+    let code = match context.actions.code(&job.executable).await {
+        Ok(code) => code,
+        Err(response) => {
+            answer_unrun(context, &job, response.clone()).await;
+            return Event::InitFailed(response);
+        }
+    };
+    if let Err(response) = journal_start(context, &job) {
+        answer_unrun(context, &job, response.clone()).await;
+        return Event::InitFailed(response);
+    }
+    let limit = job.executable.time_limit();
+    // Upstream: the system's maxima, not the namespace's.
+    let payload = &context.config.activation.payload;
+    let sizes = ResponseLimits { max: payload.max.bytes(), truncation: payload.truncation.bytes() };
+    let body = Bytes::from(job.init_body(code.as_deref(), deadline(start, limit)));
+    drop(code);
+    let begun = Instant::now();
+    let outcome = tokio::select! {
+        outcome = shell.client.init(body.clone(), limit, sizes) => outcome,
+        () = async { shell.logs.ended().await; tokio::time::sleep(LAST_WORDS).await } =>
+            Err(CallError::Lost(anyhow::anyhow!("the container ended before it answered"))),
+    };
+    let elapsed = begun.elapsed();
+    if response::refuses(&outcome) {
+        return refused(context, job);
+    }
+    let end = end_of(shell, &outcome, elapsed < limit).await;
+    let call = Call { elapsed, limit, sizes, end };
+    let took = elapsed.as_millis() as u64;
+    let log_bytes = outcome.as_ref().ok().and_then(|answer| answer.log_bytes);
+    match response::of_init(&outcome, &call) {
+        Ok(()) => {
+            job.initialization = Some(Initialization { start, took, log_bytes });
+            Event::Initialized(job)
+        }
+        Err(response) => {
+            let timed_out = call.timed_out() || matches!(outcome, Err(CallError::Timeout));
+            let times = Times { start, end: Millis(start.0 + took), init: Some(took), timed_out };
+            finish(context, shell, &job, times, response.clone(), log_bytes).await;
+            Event::InitFailed(response)
+        }
+    }
+}
+
+/// Runs the job. It is answered unless the container refused it.
+pub async fn run(context: &Context, shell: &Shell, job: Job, after: After) -> Event<Job, Response> {
+    // An initialization has told the journal already.
+    if job.initialization.is_none()
+        && let Err(response) = journal_start(context, &job)
+    {
+        answer_unrun(context, &job, response).await;
+        return Event::Ended(Keep::Yes);
+    }
+    let limit = job.executable.time_limit();
+    let sizes = context.response_limits(&job.message.user.limits);
+    let start = context.clock.now();
+    let body = Bytes::from(job.run_body(deadline(start, limit)));
+    let begun = Instant::now();
+    let outcome = shell.client.run(body, limit, sizes).await;
+    let elapsed = begun.elapsed();
+    let stale = after == After::Idleness && matches!(outcome, Err(CallError::Refused(_)));
+    if stale || response::refuses(&outcome) {
+        return refused(context, job);
+    }
+    let end = end_of(shell, &outcome, elapsed < limit).await;
+    let call = Call { elapsed, limit, sizes, end };
+    let response = response::of_run(&outcome, &call);
+    let took = elapsed.as_millis() as u64;
+    let ran_until = Millis(start.0 + took);
+    let timed_out = call.timed_out() || matches!(outcome, Err(CallError::Timeout));
+    let of_run = outcome.as_ref().ok().and_then(|answer| answer.log_bytes);
+    let (times, log_bytes) = match job.initialization {
+        None => (Times { start, end: ran_until, init: None, timed_out }, of_run),
+        Some(init) => {
+            // The initialization lies inside of start and end.
+            let start = Millis(start.0.saturating_sub(init.took));
+            let both = match (init.log_bytes, of_run) {
+                (Some(a), Some(b)) => Some((a.0 + b.0, a.1 + b.1)),
+                _ => None,
+            };
+            (Times { start, end: ran_until, init: Some(init.took), timed_out }, both)
+        }
+    };
+    Event::Ended(finish(context, shell, &job, times, response, log_bytes).await)
+}
+
+/// Answers a job that never ran: its container could not be made or initialized.
+pub async fn answer_unrun(context: &Context, job: &Job, response: Response) {
+    let times = Times::never_ran(context.clock.now());
+    let record = of_job(job, times, response);
+    conclude(context, job, &record);
+    context.acks.combined(&job.message, &record).await;
+    store(context, job, record).await;
+}
+
+fn of_job(job: &Job, times: Times, response: Response) -> Activation {
+    let action = &job.executable.action;
+    let mut record = record::of_run(&job.message, action.exec.kind(), &action.limits, times, response);
+    record.head.version = action.version;
+    record
+}
+
+fn deadline(start: Millis, limit: Duration) -> u64 {
+    start.0 + limit.as_millis() as u64
+}
+
+fn journal_start(context: &Context, job: &Job) -> Result<(), Response> {
+    context.journal.started(job.message.activation_id).map_err(|error| {
+        error!(activation.id = %job.message.activation_id, "the journal cannot be written: {error}");
+        Response::error(Status::WhiskError, ABNORMAL_RUN)
+    })
+}
+
+fn refused(context: &Context, mut job: Job) -> Event<Job, Response> {
+    let id = job.message.activation_id;
+    debug!(activation.id = %id, "the container refused the activation before it ran: it goes elsewhere");
+    if let Err(error) = context.journal.retracted(id) {
+        warn!(activation.id = %id, "the journal cannot be written: {error}");
+    }
+    job.initialization = None;
+    Event::Refused(job)
+}
+
+async fn end_of(shell: &Shell, outcome: &Result<Answer, CallError>, in_time: bool) -> EndCause {
+    match outcome {
+        Err(CallError::Lost(_) | CallError::Refused(_)) if in_time => shell.cause_of_end().await,
+        _ => EndCause::Running,
+    }
+}
+
+/// Tells journal, caller, balancer and store how it ended. Returns whether the container may go on.
+async fn finish(
+    context: &Context,
+    shell: &Shell,
+    job: &Job,
+    times: Times,
+    response: Response,
+    log_bytes: Option<(u64, u64)>,
+) -> Keep {
+    let (message, executable) = (&*job.message, &*job.executable);
+    let status = response.status;
+    let mut record = of_job(job, times, response);
+    conclude(context, job, &record);
+    let limit_bytes = ByteSize::from_mb(executable.action.limits.logs).bytes();
+    let developer_error = status == Status::DeveloperError;
+    let ending = match shell.logs.ending(log_bytes) {
+        Ending::Sentinels if developer_error || !executable.waits_for_sentinels => Ending::Settled,
+        ending => ending,
+    };
+    let request = CollectRequest { limit_bytes, ending, developer_error };
+    let nothing_to_wait_for = limit_bytes == 0 || ending == Ending::Bytes(0, 0);
+    let logs = if nothing_to_wait_for {
+        let logs = shell.logs.collect(request).await;
+        if message.blocking {
+            context.acks.combined(message, &record).await;
+        } else {
+            context.acks.completion(message, status).await;
+        }
+        logs
+    } else {
+        if message.blocking {
+            context.acks.result(message, &record).await;
+        }
+        let logs = shell.logs.collect(request).await;
+        context.acks.completion(message, status).await;
+        logs
+    };
+    let keep = status <= Status::ApplicationError && !logs.failed;
+    record.logs = logs.lines;
+    context.metrics.ended(status);
+    store(context, job, record).await;
+    if keep { Keep::Yes } else { Keep::No }
+}
+
+fn conclude(context: &Context, job: &Job, record: &Activation) {
+    let id = job.message.activation_id;
+    let text = serde_json::to_vec(record).expect("a record serializes");
+    if let Err(error) = context.journal.outcome(id, Bytes::from(text)) {
+        error!(activation.id = %id, "the journal cannot be written: {error}");
+    }
+    if record.response.status == Status::WhiskError {
+        let text = record.response.result.as_ref().map_or("", |result| result.get());
+        let shown: String = text.chars().take(1024).collect();
+        error!(activation.id = %id, action.fqn = %job.message.action, "whisk error of {}: {shown}", job.message.action);
+    }
+}
+
+async fn store(context: &Context, job: &Job, record: Activation) {
+    if record::is_stored(&job.message, record.response.status, &context.config.activation) {
+        context.records.store(record).await;
+    } else {
+        context.records.skip(job.message.activation_id).await;
+    }
+}

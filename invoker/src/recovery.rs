@@ -1,0 +1,98 @@
+//! After a crash: the containers of the runs that are gone are removed, and every activation they had
+//! accepted gets its record, or runs if it never began.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::clock::Millis;
+use common::entity::activation::{Activation, Response, Status};
+use common::journal::{Abandoned, JournalError, OpenEntry};
+use common::message::activation::ActivationMessage;
+use tracing::{error, info, warn};
+
+use crate::context::Context;
+use crate::feed;
+use crate::logs;
+use crate::pool::Pool;
+use crate::record;
+use crate::response::ABNORMAL_RUN;
+
+/// Finishes what an earlier run left. Its journal goes once this one holds what was open.
+pub async fn recover(mut abandoned: Abandoned, context: &Arc<Context>, pool: &Arc<Pool>) {
+    match context.runtime.remove_run(abandoned.run()).await {
+        Ok(0) => {}
+        Ok(count) => info!(run = abandoned.run(), "removed {count} containers of an earlier run"),
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            error!(run = abandoned.run(), "containers of an earlier run cannot be removed: {error:#}");
+        }
+    }
+    let entries = abandoned.take_entries();
+    if !entries.is_empty() {
+        info!(run = abandoned.run(), "an earlier run left {} activations without a record", entries.len());
+    }
+    for entry in entries {
+        take_up(entry, context, pool).await;
+    }
+    if let Err(error) = abandoned.remove() {
+        warn!("the journal of an earlier run cannot be removed: {error}");
+    }
+}
+
+async fn take_up(entry: OpenEntry, context: &Arc<Context>, pool: &Arc<Pool>) {
+    let id = entry.id;
+    match context.journal.accepted(id, entry.at, &entry.message) {
+        Ok(()) => {}
+        Err(JournalError::Duplicate(_)) => return,
+        Err(error) => error!(activation.id = %id, "the journal cannot be written: {error}"),
+    }
+    // Stored, and the process ended before its journal knew.
+    match context.activations.contains(id).await {
+        Ok(true) => return context.records.skip(id).await,
+        Ok(false) => {}
+        Err(error) => warn!(activation.id = %id, "the store cannot be asked: {error}"),
+    }
+    let message: ActivationMessage = match serde_json::from_slice(&entry.message) {
+        Ok(message) => message,
+        Err(error) => {
+            error!(activation.id = %id, "a journalled message cannot be read: {error}");
+            return context.records.skip(id).await;
+        }
+    };
+    let now = context.clock.now();
+    let record = match entry.outcome.as_deref().map(serde_json::from_slice::<Activation>) {
+        Some(Ok(mut record)) => {
+            record.logs.push(logs::failure_line(&*context.clock));
+            record
+        }
+        _ if entry.started || entry.outcome.is_some() => {
+            record::fallback(&message, now, Response::error(Status::WhiskError, ABNORMAL_RUN))
+        }
+        _ if now > deadline(&entry, &message, context).await => {
+            let text = "The action was not run: its time was over when the platform was started again.";
+            record::fallback(&message, now, Response::error(Status::WhiskError, text))
+        }
+        _ => return feed::submit(message, context, pool),
+    };
+    let text = serde_json::to_vec(&record).expect("a record serializes");
+    if let Err(error) = context.journal.outcome(id, text.into()) {
+        error!(activation.id = %id, "the journal cannot be written: {error}");
+    }
+    context.acks.combined(&message, &record).await;
+    if record::is_stored(&message, record.response.status, &context.config.activation) {
+        context.records.store(record).await;
+    } else {
+        context.records.skip(id).await;
+    }
+}
+
+/// After the completion time-out the controller counts the activation as lost.
+async fn deadline(entry: &OpenEntry, message: &ActivationMessage, context: &Context) -> Millis {
+    let standard = context.config.time_limit.std;
+    let limit = match context.actions.resolve(message).await {
+        Ok(executable) => executable.time_limit(),
+        Err(_) => standard,
+    };
+    let timeout: Duration = context.config.loadbalancer.completion_timeout(limit, standard);
+    Millis(entry.at.0 + timeout.as_millis() as u64)
+}
