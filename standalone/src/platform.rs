@@ -1,0 +1,303 @@
+//! Puts both roles together, says that they are ready, and takes them apart again.
+//!
+//! The API answers before containers can be made: the network and what earlier runs left are seen to
+//! behind it, and an invocation that comes early waits for that. What stops comes in order: no new work,
+//! what runs ends, containers go, then the API, then the stores.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use anyhow::{Context, bail};
+use common::bus::MessageBus;
+use common::bus::memory::MemoryBus;
+use common::clock::{Clock, Millis, SystemClock};
+use common::config::{self, Config};
+use common::entity::id::{ControllerId, InvokerId};
+use common::journal::Journal;
+use common::manifest::Manifest;
+use common::paths;
+use common::shutdown::Shutdown;
+use common::store::seal::Secret;
+use common::store::sqlite::SqliteStores;
+use controller::Controller;
+use invoker::Invoker;
+use invoker::metrics::InvokerMetrics;
+use invoker::pool::keep_alive::fixed::FixedTimes;
+use prometheus::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use crate::args::{Args, ContainerRuntime};
+use crate::containers::{self, Choice, Needs, Started};
+use crate::data_dir::DataDir;
+use crate::{ready, subjects};
+
+/// What runs may take to end when the platform stops.
+const GRACE: Duration = Duration::from_secs(30);
+/// What requests may take to be answered after that.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// The manifest that is built in.
+const RUNTIMES: &str = include_str!("../../runtimes/runtimes.json");
+
+/// Runs the platform until it is told to stop.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let config = Arc::new(settings(&args)?);
+    let manifest = Arc::new(manifest(&args)?);
+    let loopback = args.host.is_loopback();
+    let data = DataDir::open(&args.data_dir)?;
+    let listener = bind(&args)?;
+    let address = listener.local_addr()?;
+    let (stores, choice) =
+        tokio::join!(SqliteStores::open(data.path()), containers::choose(args.container_runtime, &manifest));
+    let (stores, choice) = (stores.context("the data directory cannot be used")?, choice?);
+    refuse_processes_off_loopback(&args, &choice)?;
+    let secret =
+        Secret::load_or_create(&data.join(paths::SECRET)).context("the secret of the data directory")?;
+    let guest = subjects::prepare(&*stores.subjects, &secret, loopback).await?;
+
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let overhead = config.activation.serdes_overhead.bytes() + config.activation.payload.max.bytes();
+    let bus: Arc<dyn MessageBus> = Arc::new(MemoryBus::new(overhead as usize));
+    let registry = Registry::new();
+    let background = Shutdown::new();
+    stores.watch(&background);
+    let parts = controller::Parts {
+        config: config.clone(),
+        manifest: manifest.clone(),
+        artifacts: stores.artifacts.clone(),
+        subjects: stores.subjects.clone(),
+        activations: stores.activations.clone(),
+        bus: bus.clone(),
+        clock: clock.clone(),
+        registry: registry.clone(),
+        id: ControllerId::new("0"),
+        build: build_date(),
+    };
+    let controller = controller::start(parts, background.clone()).await?;
+    let servers = Servers::default();
+    servers.add(&controller, listener, &background)?;
+    say(&ready::lines(address, &choice, guest, config.limits.unthrottled))?;
+
+    let journal =
+        Journal::create(&data.join(paths::STATE), config.journal.segment.bytes(), config.journal.max.bytes());
+    let journal = Arc::new(journal.context("the journal cannot be made")?);
+    let parts =
+        InvokerParts { config, manifest, data: &data, stores: &stores, bus: bus.clone(), clock, journal };
+    let mut signals = Signals::new()?;
+    let invoker = {
+        let mut starting =
+            Box::pin(start_invoker(parts, &registry, &choice, address, &controller, &servers, &background));
+        tokio::select! {
+            invoker = &mut starting => {
+                if invoker.is_ok() {
+                    info!("actions are run by {}", choice.explanation());
+                    signals.next().await;
+                }
+                invoker
+            }
+            // What is half made is made whole, so that it can be taken apart.
+            () = signals.next() => tokio::time::timeout(GRACE, starting).await.context("the start hung")?,
+        }
+    };
+    let (invoker, outcome) = match invoker {
+        Ok(invoker) => (Some(invoker), Ok(())),
+        Err(error) => (None, Err(error)),
+    };
+    stop(controller, invoker, servers, bus, stores, background).await;
+    outcome
+}
+
+fn settings(args: &Args) -> anyhow::Result<Config> {
+    let mut config = config::load::load(args.config.as_deref(), std::env::vars())?;
+    if let Some(memory) = args.user_memory {
+        config.container_pool.user_memory = memory;
+    }
+    config.limits.unthrottled |= args.unthrottled;
+    let smallest = config.memory.min;
+    if config.container_pool.user_memory < smallest {
+        bail!("--user-memory is less than one action may ask for ({} MB)", smallest.mb());
+    }
+    Ok(config)
+}
+
+fn manifest(args: &Args) -> anyhow::Result<Manifest> {
+    let Some(path) = &args.runtimes else { return Ok(Manifest::parse(RUNTIMES)?) };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("--runtimes {} cannot be read", path.display()))?;
+    Manifest::parse(&text).with_context(|| format!("--runtimes {}", path.display()))
+}
+
+fn bind(args: &Args) -> anyhow::Result<TcpListener> {
+    let address = SocketAddr::new(args.host, args.port);
+    TcpListener::bind(address)
+        .with_context(|| format!("cannot listen on {address}; choose another with --host and --port"))
+}
+
+fn refuse_processes_off_loopback(args: &Args, choice: &Choice) -> anyhow::Result<()> {
+    if args.host.is_loopback() || choice.is_docker() {
+        return Ok(());
+    }
+    let remedy = match args.container_runtime {
+        ContainerRuntime::Process => "use --container-runtime docker",
+        ContainerRuntime::Auto | ContainerRuntime::Docker => {
+            "start Docker and make the images: cargo xtask images"
+        }
+    };
+    bail!(
+        "--host {} is not a loopback address, and actions would run as processes that are not isolated; {remedy}",
+        args.host
+    )
+}
+
+/// The day this program was built, from its file.
+fn build_date() -> String {
+    let built = std::env::current_exe().and_then(std::fs::metadata).and_then(|file| file.modified());
+    let since =
+        built.ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
+    Millis(since.as_millis() as u64).date()
+}
+
+#[expect(clippy::print_stdout, reason = "the ready line is what the program says")]
+fn say(text: &str) -> anyhow::Result<()> {
+    print!("{text}");
+    std::io::stdout().flush().context("standard output")
+}
+
+struct InvokerParts<'a> {
+    config: Arc<Config>,
+    manifest: Arc<Manifest>,
+    data: &'a DataDir,
+    stores: &'a SqliteStores,
+    bus: Arc<dyn MessageBus>,
+    clock: Arc<dyn Clock>,
+    journal: Arc<Journal>,
+}
+
+async fn start_invoker(
+    parts: InvokerParts<'_>,
+    registry: &Registry,
+    choice: &Choice,
+    api: SocketAddr,
+    controller: &Controller,
+    servers: &Servers,
+    background: &Shutdown,
+) -> anyhow::Result<Invoker> {
+    let needs = Needs {
+        config: &parts.config,
+        data: parts.data,
+        run: parts.journal.run(),
+        api,
+        clock: parts.clock.clone(),
+        tasks: background.clone(),
+    };
+    let Started { runtime, also_listen } = containers::start(choice, needs).await?;
+    if let Some(gateway) = also_listen
+        && !api.ip().is_unspecified()
+    {
+        // Actions call back here; the firewall admits nobody else.
+        match TcpListener::bind(gateway) {
+            Ok(listener) => servers.add(controller, listener, background)?,
+            Err(error) => warn!("actions cannot call back: the API cannot listen on {gateway}: {error}"),
+        }
+    }
+    let instance = InvokerId::new(0, parts.config.container_pool.user_memory);
+    let invoker = Invoker::start(invoker::Parts {
+        instance,
+        unique_name: parts.data.instance(),
+        keep_alive: Arc::new(FixedTimes(parts.config.container_proxy.timeouts.clone())),
+        config: parts.config,
+        manifest: parts.manifest,
+        artifacts: parts.stores.artifacts.clone(),
+        activations: parts.stores.activations.clone(),
+        bus: parts.bus,
+        runtime,
+        journal: parts.journal,
+        state_dir: parts.data.join(paths::STATE),
+        clock: parts.clock,
+        metrics: InvokerMetrics::register(registry)?,
+    });
+    invoker.await
+}
+
+/// The servers of the API, to be stopped together.
+#[derive(Default)]
+struct Servers(std::sync::Mutex<Vec<ServerHandle>>);
+
+impl Servers {
+    fn add(
+        &self,
+        controller: &Controller,
+        listener: TcpListener,
+        background: &Shutdown,
+    ) -> anyhow::Result<()> {
+        // Handing work to another thread costs more than most of the work, and containers need cores too.
+        let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+        let server = controller.serve(vec![listener], workers)?;
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(server.handle());
+        background.spawn("api", async move {
+            if let Err(error) = server.await {
+                tracing::error!("the API has stopped: {error}");
+            }
+        });
+        Ok(())
+    }
+
+    async fn stop(self) {
+        let handles = self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for handle in handles {
+            if tokio::time::timeout(LAST_ANSWERS, handle.stop(true)).await.is_err() {
+                handle.stop(false).await;
+            }
+        }
+    }
+}
+
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+async fn stop(
+    controller: Controller,
+    invoker: Option<Invoker>,
+    servers: Servers,
+    bus: Arc<dyn MessageBus>,
+    stores: SqliteStores,
+    background: Shutdown,
+) {
+    info!("stopping: no new work is taken");
+    let running = async {
+        match invoker {
+            Some(invoker) => invoker.drain(GRACE).await,
+            None => true,
+        }
+    };
+    let (answered, clean) = tokio::join!(controller.drain(GRACE + LAST_ANSWERS), running);
+    if !answered {
+        warn!("requests were not answered in time and are cut off");
+    }
+    if !clean {
+        warn!("activations or containers did not end in time; the next start sees to them");
+    }
+    servers.stop().await;
+    bus.close().await;
+    background.finish(LAST_ANSWERS).await;
+    stores.close().await;
+    info!("stopped");
+}

@@ -1,0 +1,25 @@
+//! The REST API, case by case, from outside: every test carries the numbers of the cases it proves.
+//!
+//! The tests share one server without throttles and, where they count, one with them; each works in a
+//! namespace of its own. Cases that need other settings start a server of their own.
+
+mod actions_create;
+mod actions_exec;
+mod actions_limits;
+mod actions_read;
+mod actions_stored;
+mod actions_update;
+mod activations_list;
+mod activations_record;
+mod auth;
+mod cross_cutting;
+mod invoke;
+mod invoke_arguments;
+mod invoke_errors;
+mod limits;
+mod lists;
+mod names;
+mod namespaces;
+mod sizes;
+mod throttles;
+mod transport;

@@ -1,0 +1,54 @@
+//! A watchdog a server: when the test process ends, however it ends, the server gets a SIGTERM.
+//!
+//! Statics are never dropped and a killed test runs no destructor, so the guard is a process of its
+//! own. It reads from a pipe that only the test holds: a word means that the server is gone already,
+//! the end of the pipe means that the test is.
+
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+const SCRIPT: &str = r#"
+read -r word && exit 0
+kill -TERM "$1" 2>/dev/null
+tries=0
+while kill -0 "$1" 2>/dev/null && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; do
+  tries=$((tries + 1))
+  if [ "$tries" -ge 300 ]; then
+    echo "oxwhisk (process $1) did not end within 30 s of a SIGTERM" >&2
+    kill -KILL "$1"
+    break
+  fi
+  sleep 0.1
+done
+rm -rf "$2"
+"#;
+
+/// Watches over one server process and its folder.
+#[derive(Debug)]
+pub struct Guard(Child);
+
+impl Guard {
+    /// Starts to watch `process`; once both it and the test have ended, `folder` is removed.
+    pub fn over(process: u32, folder: &Path) -> io::Result<Self> {
+        let child = Command::new("sh")
+            .args(["-c", SCRIPT, "guard"])
+            .arg(process.to_string())
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .process_group(0)
+            .spawn()?;
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(pipe) = self.0.stdin.as_mut() {
+            let _ = pipe.write_all(b"gone\n");
+        }
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,25 @@
+//! The harness of the suites that cross a process: it starts the real binaries, speaks plain HTTP to
+//! them and looks at what they leave behind.
+//!
+//! A suite asks [`whisk::Whisk`] for a platform and gets a fresh namespace a test, so tests run beside
+//! each other. The environment decides:
+//!
+//! - `OXWHISK_BIN`, `OXWHISK_WSKADMIN`: the binaries, in place of those beside the test;
+//! - `OXWHISK_TEST_RUNTIME`: `auto` (the default), `docker` or `process`;
+//! - `OXWHISK_TEST_LOG`: the server's `--log-level`; what it prints is in `<target>/<profile>/test-logs`;
+//! - `OXWHISK_URL`, `OXWHISK_AUTH` and perhaps `OXWHISK_AUTH_2`: a server that somebody else started, and
+//!   the credentials of one or two of its namespaces. `api` then runs against it; what needs another
+//!   configuration is named and left out.
+
+pub mod admin;
+pub mod answer;
+pub mod client;
+pub mod docker;
+pub mod fixtures;
+pub mod guard;
+pub mod namespace;
+pub mod place;
+pub mod processes;
+pub mod server;
+pub mod wait;
+pub mod whisk;

@@ -1,0 +1,42 @@
+//! `cargo xtask`: what cargo itself cannot do for this repository. One file a command; here they are
+//! only told apart.
+#![allow(clippy::print_stdout, reason = "these commands talk to the person who started them")]
+
+mod bench;
+mod docker_daemon;
+mod images;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+/// The chores of the repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Builds the images of the runtimes that have changed.
+    Images {
+        /// Build also what is up to date, from nothing.
+        #[arg(long)]
+        force: bool,
+        /// Only images whose tag holds one of these.
+        names: Vec<String>,
+    },
+    /// Brings up what the suites need, runs them, and takes down what it started.
+    Test,
+    /// Measures the release build beside its baselines and prints the table.
+    Bench,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Chore::Images { force, names } => images::run(force, &names),
+        Chore::Test => test::run(),
+        Chore::Bench => bench::run(),
+    }
+}

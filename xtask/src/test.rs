@@ -1,0 +1,53 @@
+//! `cargo xtask test`: brings up what the suites need, runs them, and takes down what it started.
+//!
+//! On a bare machine that is the Docker daemon and the runtime images. The suites that talk to a whole
+//! platform run twice, with containers by Docker and by processes.
+
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::{docker_daemon, images};
+
+/// The suites that start a platform.
+const PLATFORM_SUITES: [&str; 3] = ["api", "platform", "chaos"];
+
+/// Runs everything.
+pub fn run() -> anyhow::Result<()> {
+    let daemon = docker_daemon::ensure()?;
+    let outcome = suites();
+    daemon.stop()?;
+    outcome
+}
+
+fn suites() -> anyhow::Result<()> {
+    images::run(false, &[])?;
+    cargo(&["build", "--package", "standalone", "--package", "admin"], &[])?;
+    cargo(
+        &["test", "--workspace", "--no-fail-fast"],
+        &[("OXWHISK_TEST_RUNTIME", "docker"), ("OXWHISK_TEST_DOCKER", "required")],
+    )?;
+    let mut by_process = vec!["test", "--package", "tests", "--no-fail-fast"];
+    for suite in PLATFORM_SUITES {
+        by_process.extend(["--test", suite]);
+    }
+    cargo(&by_process, &[("OXWHISK_TEST_RUNTIME", "process")])
+}
+
+fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
+    println!(
+        "+ {}cargo {}",
+        environment.iter().map(|(k, v)| format!("{k}={v} ")).collect::<String>(),
+        arguments.join(" ")
+    );
+    let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let status = Command::new(program)
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .status()
+        .context("cargo cannot be started")?;
+    if !status.success() {
+        bail!("cargo {} failed", arguments.join(" "));
+    }
+    Ok(())
+}
