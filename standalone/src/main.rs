@@ -7,6 +7,7 @@ mod args;
 mod containers;
 mod data_dir;
 mod node_modules;
+mod open_files;
 mod platform;
 mod ready;
 mod subjects;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     if let Err(error) = common::telemetry::start(args.log_format.into(), &args.log_level) {
         return fail(&format!("--log-level '{}' cannot be used: {error}", args.log_level));
     }
+    open_files::raise_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("the runtime cannot be started: {error}")),
