@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Connection, FromRow, SqliteConnection};
 
+use super::super::rows::signed;
 use super::super::{ActivationQuery, ActivationStore, StoreError};
 use super::database::{Database, failed};
-use super::entities::signed;
 use crate::clock::Millis;
 use crate::entity::activation::{Activation, ActivationHead, Response, Status};
 use crate::entity::id::ActivationId;

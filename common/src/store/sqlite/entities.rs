@@ -6,14 +6,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::broadcast;
 
-use super::super::{ArtifactStore, Change, Document, EntityKind, EntityQuery, Revision, StoreError, Stored};
+use super::super::rows::{EntityRow, code_is_missing, code_of, revision, signed, tag};
+use super::super::{ArtifactStore, Change, Document, EntityQuery, Revision, StoreError, Stored};
 use super::database::{Database, failed};
-use crate::entity::exec::CodeRef;
 
 const GET: &str = "SELECT id, kind, revision, tag, doc FROM entities WHERE id = ?";
 const FIND: &str = "SELECT revision, tag, code_digest FROM entities WHERE id = ?";
@@ -77,53 +75,15 @@ impl SqliteEntities {
     }
 }
 
-/// A row as it is listed and read.
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: String,
-    kind: String,
-    revision: i64,
-    tag: String,
-    doc: String,
-}
-
-impl Row {
-    fn into_stored(self) -> Result<Stored, StoreError> {
-        let kind = EntityKind::parse(&self.kind).ok_or_else(|| StoreError::Corrupt {
-            id: self.id.clone(),
-            source: anyhow::anyhow!("there is no kind of entity called '{}'", self.kind),
-        })?;
-        Ok(Stored { id: self.id, kind, revision: revision(self.revision, &self.tag), json: self.doc })
-    }
-}
-
-fn revision(number: i64, tag: &str) -> Revision {
-    Revision(format!("{number}-{tag}"))
-}
-
-fn tag(json: &str) -> String {
-    use std::fmt::Write;
-    let digest = Sha256::digest(json.as_bytes());
-    digest[..4].iter().fold(String::with_capacity(8), |mut tag, byte| {
-        let _ = write!(tag, "{byte:02x}");
-        tag
-    })
-}
-
-/// A number as SQLite keeps it; what is too large for that is as good as endless.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 #[async_trait]
 impl ArtifactStore for SqliteEntities {
     async fn get(&self, id: &str) -> Result<Option<Stored>, StoreError> {
-        let row: Option<Row> = sqlx::query_as(GET)
+        let row: Option<EntityRow> = sqlx::query_as(GET)
             .bind(id)
             .fetch_optional(self.database.readers())
             .await
             .map_err(failed("read an entity"))?;
-        row.map(Row::into_stored).transpose()
+        row.map(EntityRow::into_stored).transpose()
     }
 
     async fn put(&self, document: &Document, expected: Option<&Revision>) -> Result<Revision, StoreError> {
@@ -150,7 +110,7 @@ impl ArtifactStore for SqliteEntities {
     }
 
     async fn list(&self, query: &EntityQuery) -> Result<Vec<Stored>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(Listing::of(query).page)
+        let rows: Vec<EntityRow> = sqlx::query_as(Listing::of(query).page)
             .bind(query.path.as_str())
             .bind(query.kind.as_str())
             .bind(signed(query.limit))
@@ -158,7 +118,7 @@ impl ArtifactStore for SqliteEntities {
             .fetch_all(self.database.readers())
             .await
             .map_err(failed("list entities"))?;
-        rows.into_iter().map(Row::into_stored).collect()
+        rows.into_iter().map(EntityRow::into_stored).collect()
     }
 
     async fn count(&self, query: &EntityQuery) -> Result<u64, StoreError> {
@@ -251,24 +211,14 @@ async fn put(
 /// The digest of code that a document refers to without bringing it along, as a change that leaves
 /// the code alone does. It must be stored already.
 async fn kept_code(write: &mut SqliteConnection, id: &str, json: &str) -> Result<Option<String>, StoreError> {
-    #[derive(Deserialize)]
-    struct Entity {
-        exec: Option<Exec>,
-    }
-    #[derive(Deserialize)]
-    struct Exec {
-        code: Option<CodeRef>,
-    }
-    let entity = serde_json::from_str::<Entity>(json).ok();
-    let Some(code) = entity.and_then(|entity| entity.exec?.code) else { return Ok(None) };
+    let Some(code) = code_of(json) else { return Ok(None) };
     let found: Option<i64> = sqlx::query_scalar(HAS_CODE)
         .bind(&code.digest)
         .fetch_optional(write)
         .await
         .map_err(failed("look for code"))?;
     if found.is_none() {
-        let source = anyhow::anyhow!("it refers to code that is not stored: {}", code.digest);
-        return Err(StoreError::Corrupt { id: id.to_owned(), source });
+        return Err(code_is_missing(id, &code.digest));
     }
     Ok(Some(code.digest))
 }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::Connection;
 use tokio::sync::broadcast;
-use tracing::warn;
 
-use super::super::{Change, IdentityRecord, KeyRecord, StoreError, SubjectRecord, SubjectStore};
+use super::super::rows::{IdentityRow, KeyRow, read_limits};
+use super::super::{Change, IdentityRecord, StoreError, SubjectRecord, SubjectStore};
 use super::database::{Database, failed};
 use crate::entity::limits::UserLimits;
-use crate::entity::name::EntityName;
 
 macro_rules! identities {
     ($which:literal) => {
@@ -66,52 +65,6 @@ impl SqliteSubjects {
         };
         self.database.finish(operation, work).await
     }
-}
-
-#[derive(sqlx::FromRow)]
-struct KeyRow {
-    namespace: String,
-    uuid: String,
-    digest: Vec<u8>,
-    sealed: Vec<u8>,
-}
-
-impl KeyRow {
-    fn into_record(self) -> Result<KeyRecord, StoreError> {
-        let corrupt = |source| StoreError::Corrupt { id: self.uuid.clone(), source };
-        let namespace = EntityName::parse(&self.namespace).map_err(|error| corrupt(error.into()))?;
-        let digest = self.digest.as_slice().try_into();
-        let digest = digest.map_err(|_| corrupt(anyhow::anyhow!("the digest of its key is no SHA-256")))?;
-        Ok(KeyRecord { namespace, uuid: self.uuid, digest, sealed: self.sealed })
-    }
-}
-
-#[derive(sqlx::FromRow)]
-struct IdentityRow {
-    subject: String,
-    blocked: bool,
-    #[sqlx(flatten)]
-    key: KeyRow,
-    limits: Option<String>,
-}
-
-impl IdentityRow {
-    fn into_record(self) -> Result<IdentityRecord, StoreError> {
-        let limits = self.limits.and_then(|limits| read_limits(&self.key.namespace, &limits));
-        Ok(IdentityRecord {
-            subject: self.subject,
-            blocked: self.blocked,
-            key: self.key.into_record()?,
-            limits: limits.unwrap_or_default(),
-        })
-    }
-}
-
-/// Limits that cannot be read are as if there were none: nobody is locked out by them.
-fn read_limits(namespace: &str, json: &str) -> Option<UserLimits> {
-    serde_json::from_str(json)
-        .inspect_err(|error| warn!(namespace, %error, "the limits of {namespace} cannot be read"))
-        .ok()
 }
 
 #[async_trait]
