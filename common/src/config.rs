@@ -4,11 +4,13 @@
 //! spells it, `LIMITS_*`), flags. Upstream: `common/scala/src/main/resources/application.conf`.
 
 pub mod load;
+pub mod postgres;
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use self::postgres::PostgresConfig;
 use crate::entity::limits::{ActionLimitRanges, ByteSize, Range};
 
 /// `whisk`: everything that controllers and invokers share or own.
@@ -49,6 +51,8 @@ pub struct Config {
     pub docker: DockerConfig,
     /// `whisk.journal`
     pub journal: JournalConfig,
+    /// `whisk.postgres`
+    pub postgres: PostgresConfig,
 }
 
 impl Config {

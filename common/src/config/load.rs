@@ -133,6 +133,8 @@ mod tests {
                 ("LIMITS_ACTIONS_INVOKES_PERMINUTE", "7"),
                 ("CONFIG_whisk_featureFlags_requireApiKeyAnnotation", "false"),
                 ("CONFIG_whisk_memory_max", ""),
+                ("CONFIG_whisk_postgres_passwordFile", "/run/secrets/postgres"),
+                ("CONFIG_whisk_postgres_retention", "7 days"),
                 ("HOME", "/"),
             ],
         )
@@ -143,6 +145,8 @@ mod tests {
         assert_eq!(config.limits.invocations_per_minute, 7);
         assert!(!config.feature_flags.require_api_key_annotation);
         assert_eq!(config.action_limits().memory.max, 512);
+        assert_eq!(config.postgres.password_file, Some(PathBuf::from("/run/secrets/postgres")));
+        assert_eq!(config.postgres.retention, Duration::from_secs(7 * 86_400));
     }
 
     #[test]
@@ -152,6 +156,7 @@ mod tests {
             ("[whisk.memory]\nmax = \"much\"\n", "much"),
             ("typo = 1\n", "typo"),
             ("[whisk.journal]\nsegments = 1\n", "segments"),
+            ("[whisk.postgres]\npassword = \"s3cret\"\n", "password"),
         ] {
             let error = with(file, &[]).unwrap_err().to_string();
             assert!(error.contains(names), "{error}");
