@@ -4,6 +4,8 @@
 //! columns. A write that has returned is durable. Upstream: `common/scala/.../core/database/ArtifactStore.scala`.
 
 pub mod cache;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod rows;
 pub mod seal;
 pub mod sqlite;
