@@ -3,6 +3,7 @@
 
 mod activations;
 mod entities;
+mod postgres;
 mod subjects;
 
 use std::future::Future;
@@ -151,3 +152,4 @@ macro_rules! suite {
 }
 
 suite!(sqlite, Sqlite);
+suite!(postgresql, postgres::Database);

@@ -1,4 +1,4 @@
-//! A watchdog a server: when the test process ends, however it ends, the server gets a SIGTERM.
+//! A watchdog a server: when the test process ends, however it ends, the server is told to end too.
 //!
 //! Statics are never dropped and a killed test runs no destructor, so the guard is a process of its
 //! own. It reads from a pipe that only the test holds: a word means that the server is gone already,
@@ -11,12 +11,12 @@ use std::process::{Child, Command, Stdio};
 
 const SCRIPT: &str = r#"
 read -r word && exit 0
-kill -TERM "$1" 2>/dev/null
+kill "-$3" "$1" 2>/dev/null
 tries=0
 while kill -0 "$1" 2>/dev/null && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; do
   tries=$((tries + 1))
   if [ "$tries" -ge 300 ]; then
-    echo "oxwhisk (process $1) did not end within 30 s of a SIGTERM" >&2
+    echo "$4 (process $1) did not end within 30 s of a SIG$3" >&2
     kill -KILL "$1"
     break
   fi
@@ -30,12 +30,18 @@ rm -rf "$2"
 pub struct Guard(Child);
 
 impl Guard {
-    /// Starts to watch `process`; once both it and the test have ended, `folder` is removed.
+    /// Starts to watch a platform's `process`; once both it and the test have ended, `folder` is removed.
     pub fn over(process: u32, folder: &Path) -> io::Result<Self> {
+        Self::over_service("oxwhisk", process, "TERM", folder)
+    }
+
+    /// The same for a process of another name, which `signal` tells to end.
+    pub fn over_service(name: &str, process: u32, signal: &str, folder: &Path) -> io::Result<Self> {
         let child = Command::new("sh")
             .args(["-c", SCRIPT, "guard"])
             .arg(process.to_string())
             .arg(folder)
+            .args([signal, name])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .process_group(0)

@@ -21,5 +21,6 @@ pub mod namespace;
 pub mod place;
 pub mod processes;
 pub mod server;
+pub mod services;
 pub mod wait;
 pub mod whisk;

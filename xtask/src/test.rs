@@ -1,6 +1,6 @@
 //! `cargo xtask test`: brings up what the suites need, runs them, and takes down what it started.
 //!
-//! On a bare machine that is the Docker daemon and the runtime images. The suites that talk to a whole
+//! On a bare machine that is the Docker daemon, the runtime images and PostgreSQL's binaries. The suites that talk to a whole
 //! platform run twice, with containers by Docker and by processes.
 
 use std::process::Command;
@@ -21,6 +21,9 @@ pub fn run() -> anyhow::Result<()> {
 }
 
 fn suites() -> anyhow::Result<()> {
+    if !has_postgres() {
+        docker_daemon::install(&["postgresql"])?;
+    }
     images::run(false, &[])?;
     cargo(&["build", "--package", "standalone", "--package", "admin"], &[])?;
     cargo(
@@ -32,6 +35,12 @@ fn suites() -> anyhow::Result<()> {
         by_process.extend(["--test", suite]);
     }
     cargo(&by_process, &[("OXWHISK_TEST_RUNTIME", "process")])
+}
+
+/// Whether the server's program is where Debian puts it; the suites start it themselves.
+fn has_postgres() -> bool {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    versions.into_iter().any(|version| version.path().join("bin/postgres").is_file())
 }
 
 fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {

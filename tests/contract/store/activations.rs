@@ -11,12 +11,12 @@ use serde_json::value::RawValue;
 
 use super::{Place, Process};
 
-fn raw(text: &str) -> Option<Box<RawValue>> {
+pub(super) fn raw(text: &str) -> Option<Box<RawValue>> {
     Some(RawValue::from_string(text.to_owned()).unwrap())
 }
 
 /// The record whose id ends in `id`, of `ns/name` or `ns/pkg/name`.
-fn record(id: u32, path: &str, start: u64) -> Activation {
+pub(super) fn record(id: u32, path: &str, start: u64) -> Activation {
     let (root, name) = (path.split('/').next().unwrap(), path.rsplit('/').next().unwrap());
     let mut bytes = [0; 16];
     bytes[12..].copy_from_slice(&id.to_be_bytes());
@@ -39,7 +39,7 @@ fn record(id: u32, path: &str, start: u64) -> Activation {
     }
 }
 
-fn query(namespace: &str) -> ActivationQuery {
+pub(super) fn query(namespace: &str) -> ActivationQuery {
     ActivationQuery {
         namespace: EntityName::parse(namespace).unwrap(),
         name: None,
@@ -50,7 +50,7 @@ fn query(namespace: &str) -> ActivationQuery {
     }
 }
 
-fn text(activation: &Activation) -> String {
+pub(super) fn text(activation: &Activation) -> String {
     serde_json::to_string(activation).unwrap()
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Place, Process, noticed, quiet};
 
-fn document(kind: EntityKind, id: &str, updated: u64) -> Document {
+pub(super) fn document(kind: EntityKind, id: &str, updated: u64) -> Document {
     let (path, name) = id.rsplit_once('/').unwrap();
     Document {
         kind,
@@ -30,7 +30,7 @@ fn action(id: &str, updated: u64, code: &str, brings: bool) -> Document {
     Document { json, code, ..document(EntityKind::Action, id, updated) }
 }
 
-fn query(kind: EntityKind, path: &str) -> EntityQuery {
+pub(super) fn query(kind: EntityKind, path: &str) -> EntityQuery {
     EntityQuery { kind, path: EntityPath::parse(path).unwrap(), only_public: false, skip: 0, limit: 200 }
 }
 

@@ -1,0 +1,83 @@
+//! A batch in which one row is refused.
+
+use common::entity::activation::Status;
+use common::store::ActivationQuery;
+
+use super::super::activations::{query, raw, record, text};
+use super::super::{Place, on};
+use super::Database;
+
+#[tokio::test]
+async fn a_row_that_is_refused_gives_way_to_an_error() {
+    on(async |place: Database, one| {
+        let refuse = "ALTER TABLE activations ADD CHECK (position('unheard of' IN logs) = 0)";
+        sqlx::query(refuse).execute(&mut place.sql().await).await.unwrap();
+        let store = one.activations.as_ref();
+        let mut batch: Vec<_> = (0..100).map(|id| record(id, "ns/a", u64::from(id))).collect();
+        batch[37].logs = vec!["unheard of".into()];
+        batch[50].logs = vec!["nul \0 in a line".into()];
+        batch[51].response.result = raw(r#"{"nul":"\u0000"}"#);
+        store.store(&batch).await.unwrap();
+        assert_eq!(store.count(&query("ns")).await.unwrap(), 100);
+        for (place, sent) in batch.iter().enumerate() {
+            let stored = store.get(&sent.head.namespace, sent.head.activation_id).await.unwrap().unwrap();
+            if place != 37 {
+                assert_eq!(text(&stored), text(sent));
+                continue;
+            }
+            assert_eq!(stored.head.start, sent.head.start);
+            assert_eq!((stored.response.status, stored.logs.len()), (Status::WhiskError, 0));
+            let result = stored.response.result.unwrap();
+            assert!(result.get().contains("could not be stored"), "{result}");
+        }
+        one.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_stored_at_all_stops_no_other() {
+    on(async |place: Database, one| {
+        let refuse = "ALTER TABLE activations ADD CHECK (filter_name <> 'b')";
+        sqlx::query(refuse).execute(&mut place.sql().await).await.unwrap();
+        let batch = [record(1, "ns/a", 1), record(2, "ns/b", 2), record(3, "ns/a", 3)];
+        one.activations.store(&batch).await.unwrap();
+        assert_eq!(one.activations.count(&query("ns")).await.unwrap(), 2);
+        one.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn writers_at_the_same_time_count_right() {
+    on(async |place: Database, one| {
+        let two = place.open().await;
+        let paths = ["ns/a", "ns/b", "ns/p/c", "other/a"];
+        let writes = (0..16).map(|writer: u32| {
+            let store =
+                if writer.is_multiple_of(2) { one.activations.clone() } else { two.activations.clone() };
+            // Half of the ids are written twice, under two names.
+            let name = |id: u32| paths[(id + writer) as usize % paths.len()];
+            let batch: Vec<_> = (0..50).map(|id| record(writer / 2 * 50 + id, name(id), 1)).collect();
+            async move { store.store(&batch).await }
+        });
+        for done in futures::future::join_all(writes).await {
+            done.unwrap();
+        }
+        let mut all = 0;
+        for namespace in ["ns", "other"] {
+            let counted = one.activations.count(&query(namespace)).await.unwrap();
+            let listed = one.activations.heads(&query_all(namespace)).await.unwrap().len();
+            assert_eq!(counted, listed as u64, "{namespace}");
+            all += counted;
+        }
+        assert_eq!(all, 400);
+        one.stop().await;
+        two.stop().await;
+    })
+    .await;
+}
+
+fn query_all(namespace: &str) -> ActivationQuery {
+    ActivationQuery { limit: u64::MAX, ..query(namespace) }
+}

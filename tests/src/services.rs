@@ -1,0 +1,3 @@
+//! The foreign services that the suites need, as real processes of their own.
+
+pub mod postgres;
