@@ -12,6 +12,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use crate::clock::Millis;
+
 /// The name of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Topic(String);
@@ -72,6 +74,10 @@ pub enum BusError {
 pub trait Delivery: Send {
     /// The message.
     fn message(&self) -> &Bytes;
+    /// When it was written, where the bus keeps messages and hands out old ones; `None` means just now.
+    fn written(&self) -> Option<Millis> {
+        None
+    }
     /// The owner holds the message; the bus may forget it.
     fn accept(self: Box<Self>);
     /// The owner cannot take it, and whoever published it is told why, where the bus can tell.

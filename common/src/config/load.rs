@@ -112,6 +112,7 @@ fn set(table: &mut Table, path: &[String], text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Fraction;
     use crate::entity::limits::ByteSize;
     use std::time::Duration;
 
@@ -135,11 +136,15 @@ mod tests {
                 ("CONFIG_whisk_memory_max", ""),
                 ("CONFIG_whisk_postgres_passwordFile", "/run/secrets/postgres"),
                 ("CONFIG_whisk_postgres_retention", "7 days"),
+                ("CONFIG_whisk_loadbalancer_managedFraction", "80%"),
+                ("CONFIG_whisk_loadbalancer_blackboxFraction", "1"),
                 ("HOME", "/"),
             ],
         )
         .unwrap();
         assert_eq!(config.container_pool.user_memory, ByteSize::from_mb(512));
+        assert_eq!(config.loadbalancer.managed_fraction, Fraction(0.8));
+        assert_eq!(config.loadbalancer.blackbox_fraction, Fraction(1.0));
         assert_eq!(config.time_limit.max, Duration::from_secs(600));
         assert_eq!(config.time_limit.min, Duration::from_millis(100));
         assert_eq!(config.limits.invocations_per_minute, 7);
