@@ -4,8 +4,11 @@
 //! knows how its invokers are. What an activation means (entitlement, parameters, the answer) is not its
 //! concern. Upstream: `core/controller/src/main/scala/org/apache/openwhisk/core/loadBalancer/LoadBalancer.scala`.
 
+pub mod health;
 pub mod in_flight;
+pub mod schedule;
 pub mod single;
+pub mod slots;
 
 use async_trait::async_trait;
 use common::bus::BusError;
