@@ -4,11 +4,15 @@
 //! knows how its invokers are. What an activation means (entitlement, parameters, the answer) is not its
 //! concern. Upstream: `core/controller/src/main/scala/org/apache/openwhisk/core/loadBalancer/LoadBalancer.scala`.
 
+pub mod dispatch;
+pub mod fleet;
 pub mod health;
 pub mod in_flight;
 pub mod schedule;
+pub mod sharding;
 pub mod single;
 pub mod slots;
+pub mod test_action;
 
 use async_trait::async_trait;
 use common::bus::BusError;
@@ -18,6 +22,8 @@ use common::message::ack::AckResult;
 use common::message::activation::ActivationMessage;
 use tokio::sync::oneshot;
 
+use self::schedule::Partition;
+
 /// An activation to be run, and what is needed to place it.
 #[derive(Debug)]
 pub struct Order {
@@ -25,6 +31,8 @@ pub struct Order {
     pub message: ActivationMessage,
     /// The limits of its action.
     pub limits: ActionLimits,
+    /// Whose image it runs in.
+    pub partition: Partition,
 }
 
 /// Why an order was not taken.

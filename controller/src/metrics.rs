@@ -107,6 +107,8 @@ pub struct BalancerMetrics {
     pub in_flight: IntGauge,
     /// Completions in time.
     pub regular: IntCounter,
+    /// Completions of test actions.
+    pub healthcheck: IntCounter,
     /// Completions after the activation was given up.
     pub regular_after_forced: IntCounter,
     /// Activations that were given up.
@@ -126,8 +128,56 @@ impl BalancerMetrics {
             published: counter(registry, "counter_loadbalancer_activations_counter_total", "orders sent")?,
             in_flight,
             regular: acks.with_label_values(&["regular"]),
+            healthcheck: acks.with_label_values(&["healthcheck"]),
             regular_after_forced: acks.with_label_values(&["regularAfterForced"]),
             forced: acks.with_label_values(&["forced"]),
+        })
+    }
+}
+
+/// What is counted where there are several invokers.
+#[derive(Clone)]
+pub struct FleetMetrics {
+    /// No invoker had room for an action of the manifest's kinds.
+    pub managed_overload: IntCounter,
+    /// No invoker had room for an action with an image of the user's.
+    pub blackbox_overload: IntCounter,
+    /// Invokers that stopped taking work, by what they became.
+    pub invoker_state: IntCounterVec,
+    /// MB booked for actions of the manifest's kinds.
+    pub managed_memory: IntGauge,
+    /// MB booked for actions with an image of the user's.
+    pub blackbox_memory: IntGauge,
+    /// What was given back and had not been taken; ours, and always 0.
+    pub not_taken: IntCounter,
+}
+
+impl FleetMetrics {
+    /// Registers them for the controller of that name.
+    pub fn register(registry: &Registry, controller: &str) -> Result<Self> {
+        let state = Opts::new("counter_loadbalancer_invokerState_counter_total", "invokers that went out");
+        let invoker_state = IntCounterVec::new(state, &["state"])?;
+        registry.register(Box::new(invoker_state.clone()))?;
+        let overload = |kind: &str| {
+            let name = format!("counter_controller_{kind}InvokerSystemOverload_counter_total");
+            counter(registry, &name, "activations for which no invoker had room")
+        };
+        let memory = |kind: &str| {
+            let name = format!("gauge_loadbalancer_memory{kind}Inflight_counter");
+            let opts =
+                Opts::new(name, "MB of activations in flight").const_label("controller_id", controller);
+            let gauge = IntGauge::with_opts(opts)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let not_taken = "counter_loadbalancer_slotNotTaken_counter_total";
+        Ok(Self {
+            managed_overload: overload("managed")?,
+            blackbox_overload: overload("blackBox")?,
+            invoker_state,
+            managed_memory: memory("Managed")?,
+            blackbox_memory: memory("Blackbox")?,
+            not_taken: counter(registry, not_taken, "slots given back that were not taken")?,
         })
     }
 }
@@ -146,11 +196,17 @@ mod tests {
         http.answered("BREW", "418", 0.001);
         activations.blocking.started.inc();
         balancer.forced.inc();
+        let fleet = FleetMetrics::register(&registry, "0").unwrap();
+        fleet.blackbox_overload.inc();
+        fleet.invoker_state.with_label_values(&["unhealthy"]).inc();
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         for line in [
             "counter_http_get_counter_total{statusCode=\"200\"} 1",
             "counter_controller_blockingActivation_start_total 1",
             "counter_loadbalancer_completionAck_counter_total{controller_id=\"0\",type=\"forced\"} 1",
+            "counter_controller_blackBoxInvokerSystemOverload_counter_total 1",
+            "counter_loadbalancer_invokerState_counter_total{state=\"unhealthy\"} 1",
+            "gauge_loadbalancer_memoryManagedInflight_counter{controller_id=\"0\"} 0",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }

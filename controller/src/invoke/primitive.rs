@@ -10,6 +10,7 @@ use std::time::Duration;
 use common::config::WaitConfig;
 use common::entity::action::{Action, FINAL};
 use common::entity::activation::Activation;
+use common::entity::exec::Exec;
 use common::entity::id::{ActivationId, ControllerId, TransactionId};
 use common::entity::identity::{ALL_RIGHTS, AuthKey, Identity, Namespace};
 use common::entity::json;
@@ -23,6 +24,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
+use crate::load_balancer::schedule::Partition;
 use crate::load_balancer::{BalancerError, LoadBalancer, Order, Waiter};
 use crate::metrics::ActivationMetrics;
 
@@ -145,13 +147,22 @@ impl Primitive {
         let id = message.activation_id;
         let namespace = message.user.namespace.name.clone();
         debug!(activation.id = %id, action.fqn = %message.action, "invoking {} as {id}", message.action);
-        let order = Order { message, limits: found.entity.limits.clone() };
+        let partition = self.partition(&found.entity.exec);
+        let order = Order { message, limits: found.entity.limits.clone(), partition };
         let waiter = self.balancer.publish(order).await?;
         let finished = match (waiter, invocation.wait) {
             (Some(waiter), Some(wait)) => self.wait(&namespace, id, waiter, wait).await?,
             _ => None,
         };
         Ok(finished.map_or(Outcome::Accepted(id), Outcome::Finished))
+    }
+
+    /// An image of the user's counts as one of the platform's if the manifest says so.
+    fn partition(&self, exec: &Exec) -> Partition {
+        match exec {
+            Exec::Blackbox { image, .. } if !self.manifest.is_native(image) => Partition::Blackbox,
+            Exec::Blackbox { .. } | Exec::Code { .. } | Exec::Sequence { .. } => Partition::Managed,
+        }
     }
 
     fn message(&self, found: &Cached<Action>, invocation: &Invocation<'_>) -> ActivationMessage {

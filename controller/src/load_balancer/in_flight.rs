@@ -13,6 +13,20 @@ use common::message::ack::{Ack, AckResult};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::schedule::Partition;
+use super::slots::Claim;
+
+/// What an activation takes, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Booking {
+    /// The invoker's number.
+    pub invoker: u32,
+    /// Whose share of the invokers it came from.
+    pub partition: Partition,
+    /// What is taken of the invoker.
+    pub claim: Claim,
+}
+
 /// One activation that was ordered and has not freed its slot.
 #[derive(Debug)]
 pub struct Entry {
@@ -24,6 +38,8 @@ pub struct Entry {
     pub deadline: Instant,
     /// Who waits for its result.
     pub waiter: Option<oneshot::Sender<AckResult>>,
+    /// What is booked for it, where memory is booked.
+    pub booking: Option<Booking>,
 }
 
 /// What an acknowledgement was good for.
@@ -73,25 +89,31 @@ impl InFlight {
     }
 
     /// Strikes out an activation that was not taken.
-    pub fn close(&self, id: ActivationId) {
-        self.lock().remove(id);
+    pub fn close(&self, id: ActivationId) -> Option<Entry> {
+        self.lock().remove(id)
     }
 
-    /// Does what an acknowledgement says. The slot is free before its result is known to anyone, so that
-    /// whoever goes on with it finds room.
-    pub fn hear(&self, ack: Ack) -> Heard {
+    /// Does what an acknowledgement says. The slot is free, and `free` has been told so, before its result
+    /// is known to anyone, so that whoever goes on with it finds room.
+    pub fn hear(&self, ack: Ack, free: impl FnOnce(&Entry)) -> Heard {
         let id = ack.activation_id();
         let (waiter, heard, response) = match ack {
             Ack::Result { response, .. } => match self.lock().entries.get_mut(&id) {
                 Some(entry) => (entry.waiter.take(), Heard::Result, Some(response)),
                 None => return Heard::Unknown,
             },
-            Ack::Completion { .. } => match self.lock().remove(id) {
-                Some(entry) => (entry.waiter, Heard::Completed, None),
+            Ack::Completion { .. } => match self.close(id) {
+                Some(entry) => {
+                    free(&entry);
+                    (entry.waiter, Heard::Completed, None)
+                }
                 None => return Heard::Unknown,
             },
-            Ack::Combined { response, .. } => match self.lock().remove(id) {
-                Some(entry) => (entry.waiter, Heard::Completed, Some(response)),
+            Ack::Combined { response, .. } => match self.close(id) {
+                Some(entry) => {
+                    free(&entry);
+                    (entry.waiter, Heard::Completed, Some(response))
+                }
                 None => return Heard::Unknown,
             },
         };
@@ -102,12 +124,12 @@ impl InFlight {
         heard
     }
 
-    /// Gives up every activation whose deadline is past, and names them.
-    pub fn overdue(&self, now: Instant) -> Vec<(ActivationId, Fqn)> {
+    /// Gives up every activation whose deadline is past, and returns them.
+    pub fn overdue(&self, now: Instant) -> Vec<(ActivationId, Entry)> {
         let mut book = self.lock();
         let past = |(id, entry): (&ActivationId, &Entry)| (entry.deadline <= now).then_some(*id);
         let late: Vec<ActivationId> = book.entries.iter().filter_map(past).collect();
-        late.into_iter().filter_map(|id| Some((id, book.remove(id)?.action))).collect()
+        late.into_iter().filter_map(|id| Some((id, book.remove(id)?))).collect()
     }
 
     /// How many a namespace has in flight.
@@ -139,7 +161,8 @@ mod tests {
         let (waiter, wait) = oneshot::channel();
         let action = Fqn::parse("ns/a").unwrap();
         let deadline = Instant::now() + Duration::from_secs(1);
-        book.open(id, Entry { namespace: "u".into(), action, deadline, waiter: Some(waiter) });
+        let entry = Entry { namespace: "u".into(), action, deadline, waiter: Some(waiter), booking: None };
+        book.open(id, entry);
         wait
     }
 
@@ -159,25 +182,27 @@ mod tests {
     #[tokio::test]
     async fn a_result_answers_and_a_completion_frees() {
         let (book, id) = (InFlight::default(), ActivationId::generate());
-        let wait = enter(&book, id);
+        let mut wait = enter(&book, id);
         assert_eq!((book.of("u"), book.of("v"), book.count()), (1, 0, 1));
-        assert_eq!(book.hear(result(id)), Heard::Result);
+        let not_yet = |_: &Entry| unreachable!("nothing is freed");
+        assert!(wait.try_recv().is_err());
+        assert_eq!(book.hear(result(id), not_yet), Heard::Result);
         assert_eq!(wait.await.unwrap().activation_id(), id);
         assert_eq!(book.of("u"), 1);
-        assert_eq!(book.hear(completion(id)), Heard::Completed);
+        assert_eq!(book.hear(completion(id), |entry| assert_eq!(&*entry.namespace, "u")), Heard::Completed);
         assert_eq!((book.of("u"), book.count()), (0, 0));
-        assert_eq!(book.hear(completion(id)), Heard::Unknown);
-        assert_eq!(book.hear(result(id)), Heard::Unknown);
+        assert_eq!(book.hear(completion(id), not_yet), Heard::Unknown);
+        assert_eq!(book.hear(result(id), not_yet), Heard::Unknown);
     }
 
     #[tokio::test]
     async fn one_message_can_do_both() {
         let (book, id) = (InFlight::default(), ActivationId::generate());
-        let wait = enter(&book, id);
+        let mut wait = enter(&book, id);
         let instance = InvokerId::new(0, ByteSize::from_mb(1));
         let response = AckResult::Id(id);
         let ack = Ack::Combined { transid: transid(), response, is_system_error: false, instance };
-        assert_eq!(book.hear(ack), Heard::Completed);
+        assert_eq!(book.hear(ack, |_| assert!(wait.try_recv().is_err())), Heard::Completed);
         assert!(wait.await.is_ok());
         assert_eq!(book.count(), 0);
     }
@@ -188,7 +213,9 @@ mod tests {
         let wait = enter(&book, id);
         assert!(book.overdue(Instant::now()).is_empty());
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(book.overdue(Instant::now()).len(), 1);
+        let late = book.overdue(Instant::now());
+        assert_eq!(late.len(), 1);
+        drop(late);
         assert!(wait.await.is_err());
         assert_eq!(book.of("u"), 0);
     }

@@ -4,54 +4,40 @@
 //! throttle works and `/invokers` tells the truth. It is up from its first ping, and down after ten
 //! seconds of silence or a ping that wants no work.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use common::bus::{BusError, Delivery, Inbox, MessageBus, Receiver, Subscription, Topic};
-use common::config::{BalancerConfig, Config};
+use common::bus::{BusError, Inbox, MessageBus, Topic};
+use common::config::Config;
 use common::entity::id::{ActivationId, ControllerId, InvokerId};
-use common::message::ack::Ack;
 use common::message::ping::PingMessage;
 use common::shutdown::Shutdown;
-use futures::future::BoxFuture;
-use tokio::runtime::Handle;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
-use super::in_flight::{Entry, Heard, InFlight};
+use super::dispatch::{Aftermath, Dispatch};
+use super::health::LIVENESS;
 use super::{BalancerError, InvokerHealth, LoadBalancer, Order, Waiter};
 use crate::metrics::BalancerMetrics;
 
-/// An invoker that is silent for so long is down.
-const LIVENESS: Duration = Duration::from_secs(10);
-
 /// So long after the start an order waits for the first ping: the debris of a crash is removed before it.
 const PATIENCE: Duration = Duration::from_secs(15);
-
-/// How often the book is searched for lost activations.
-const SWEEP: Duration = Duration::from_secs(1);
 
 type Seen = Option<(InvokerId, InvokerHealth)>;
 
 /// One invoker and the book of what it runs.
 pub struct Single {
-    bus: Arc<dyn MessageBus>,
-    in_flight: Arc<InFlight>,
+    dispatch: Dispatch,
     invoker: watch::Receiver<Seen>,
     patience: Instant,
-    timeouts: BalancerConfig,
-    standard: Duration,
-    metrics: BalancerMetrics,
-    runtime: Handle,
-    shutdown: Shutdown,
-    _acks: Subscription,
 }
+
+/// The one invoker books its memory itself.
+struct NothingBooked;
+
+impl Aftermath for NothingBooked {}
 
 impl Single {
     /// Subscribes to acknowledgements and pings, and starts to obey them on the runtime of the caller.
@@ -62,25 +48,12 @@ impl Single {
         metrics: BalancerMetrics,
         shutdown: Shutdown,
     ) -> Result<Arc<Self>, BusError> {
-        let in_flight = Arc::new(InFlight::default());
-        let acks = Arc::new(Acks { in_flight: in_flight.clone(), metrics: metrics.clone() });
-        let acks = bus.subscribe(&Topic::completed(&id.name), &format!("completed{}", id.name), acks).await?;
+        let aftermath = Arc::new(NothingBooked);
+        let dispatch = Dispatch::start(bus.clone(), id, config, metrics, aftermath, shutdown.clone()).await?;
         let pings = Inbox::open(&*bus, &Topic::health(), &format!("health{}", id.name)).await?;
         let (seen, invoker) = watch::channel(None);
         shutdown.spawn("pings", hear_pings(pings, seen, shutdown.clone()));
-        shutdown.spawn("lost activations", sweep(in_flight.clone(), metrics.clone(), shutdown.clone()));
-        Ok(Arc::new(Self {
-            bus,
-            in_flight,
-            invoker,
-            patience: Instant::now() + PATIENCE,
-            timeouts: config.loadbalancer.clone(),
-            standard: config.time_limit.std,
-            metrics,
-            runtime: Handle::current(),
-            shutdown,
-            _acks: acks,
-        }))
+        Ok(Arc::new(Self { dispatch, invoker, patience: Instant::now() + PATIENCE }))
     }
 
     /// The number of the invoker, if it takes work. Shortly after the start its first ping is waited for.
@@ -98,117 +71,29 @@ impl Single {
             Ok(Err(_)) | Err(_) => Err(BalancerError::NoInvoker),
         }
     }
-
-    /// Sends an order that is in the book; it is struck out if nobody takes it.
-    fn send(&self, topic: Topic, id: ActivationId, order: Bytes) -> SeenThrough {
-        let (bus, in_flight) = (self.bus.clone(), self.in_flight.clone());
-        let work = async move {
-            let sent = bus.publish(&topic, order).await;
-            if sent.is_err() {
-                in_flight.close(id);
-            }
-            sent
-        };
-        SeenThrough {
-            work: Some(Box::pin(work)),
-            runtime: self.runtime.clone(),
-            shutdown: self.shutdown.clone(),
-        }
-    }
 }
 
 #[async_trait]
 impl LoadBalancer for Single {
     async fn publish(&self, order: Order) -> Result<Option<Waiter>, BalancerError> {
         let invoker = self.usable().await?;
-        let Order { message, limits } = order;
-        let (waiter, wait) = match message.blocking {
-            true => {
-                let (waiter, wait) = oneshot::channel();
-                (Some(waiter), Some(Waiter(wait)))
-            }
-            false => (None, None),
-        };
-        let time_limit = Duration::from_millis(limits.timeout);
-        let deadline = Instant::now() + self.timeouts.completion_timeout(time_limit, self.standard);
-        let bytes = serde_json::to_vec(&message).expect("a message of ours serializes to JSON");
-        let id = message.activation_id;
-        let namespace = message.user.namespace.uuid;
-        self.in_flight.open(id, Entry { namespace, action: message.action, deadline, waiter });
-        match self.send(Topic::invoker(invoker), id, bytes.into()).await {
-            Ok(()) => {
-                self.metrics.published.inc();
-                Ok(wait)
-            }
-            Err(error @ BusError::TooLarge { .. }) => Err(BalancerError::TooLarge(error)),
-            Err(error @ (BusError::Refused { .. } | BusError::Closed)) => Err(BalancerError::Refused(error)),
-        }
+        self.dispatch.send(invoker, order, None).await
     }
 
     fn in_flight_of(&self, namespace: &str) -> u64 {
-        self.in_flight.of(namespace)
+        self.dispatch.in_flight.of(namespace)
     }
 
     fn in_flight_count(&self) -> u64 {
-        self.in_flight.count()
+        self.dispatch.in_flight.count()
     }
 
     fn in_flight(&self) -> Vec<(ActivationId, String)> {
-        self.in_flight.list()
+        self.dispatch.in_flight.list()
     }
 
     fn invokers(&self) -> Vec<(InvokerId, InvokerHealth)> {
         self.invoker.borrow().iter().cloned().collect()
-    }
-}
-
-/// A publishing that is seen through: if whoever waits for it goes away half-way, a task goes on with it.
-struct SeenThrough {
-    work: Option<BoxFuture<'static, Result<(), BusError>>>,
-    runtime: Handle,
-    shutdown: Shutdown,
-}
-
-impl Future for SeenThrough {
-    type Output = Result<(), BusError>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(work) = &mut self.work else { return Poll::Pending };
-        let polled = work.as_mut().poll(context);
-        if polled.is_ready() {
-            self.work = None;
-        }
-        polled
-    }
-}
-
-impl Drop for SeenThrough {
-    fn drop(&mut self) {
-        if let Some(work) = self.work.take() {
-            // On the runtime of the role: that of an HTTP worker ends with its server.
-            let _entered = self.runtime.enter();
-            self.shutdown.spawn("publish", work);
-        }
-    }
-}
-
-/// Hears what becomes of orders. The invoker's task that publishes an acknowledgement does it itself.
-struct Acks {
-    in_flight: Arc<InFlight>,
-    metrics: BalancerMetrics,
-}
-
-impl Receiver for Acks {
-    fn receive(&self, delivery: Box<dyn Delivery>) {
-        match serde_json::from_slice::<Ack>(delivery.message()) {
-            Ok(ack) => match self.in_flight.hear(ack) {
-                Heard::Result => {}
-                Heard::Completed => self.metrics.regular.inc(),
-                Heard::Unknown => self.metrics.regular_after_forced.inc(),
-            },
-            Err(error) => warn!(%error, "an acknowledgement cannot be read"),
-        }
-        delivery.accept();
     }
 }
 
@@ -253,28 +138,16 @@ fn note(seen: &watch::Sender<Seen>, next: impl FnOnce(Seen) -> Seen) {
     });
 }
 
-async fn sweep(in_flight: Arc<InFlight>, metrics: BalancerMetrics, shutdown: Shutdown) {
-    loop {
-        tokio::select! {
-            () = shutdown.requested() => return,
-            () = tokio::time::sleep(SWEEP) => {}
-        }
-        for (id, action) in in_flight.overdue(Instant::now()) {
-            metrics.forced.inc();
-            warn!(activation.id = %id, action.fqn = %action, "no completion of {id} ({action}) was received in time");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load_balancer::schedule::Partition;
     use common::bus::memory::MemoryBus;
     use common::entity::id::TransactionId;
     use common::entity::identity::{ALL_RIGHTS, AuthKey, Identity, Namespace};
     use common::entity::limits::{ActionLimitRanges, ByteSize};
     use common::entity::name::{EntityName, Fqn};
-    use common::message::ack::AckResult;
+    use common::message::ack::{Ack, AckResult};
     use common::message::activation::ActivationMessage;
 
     async fn start(bus: &Arc<MemoryBus>, shutdown: &Shutdown) -> Arc<Single> {
@@ -308,7 +181,7 @@ mod tests {
             cause: None,
             trace_context: None,
         };
-        Order { message, limits: ActionLimitRanges::UPSTREAM.standard() }
+        Order { message, limits: ActionLimitRanges::UPSTREAM.standard(), partition: Partition::Managed }
     }
 
     fn invoker() -> InvokerId {

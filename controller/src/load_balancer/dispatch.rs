@@ -1,0 +1,244 @@
+//! What every balancer does with an order once it has an invoker for it: enter it, send it, hear its
+//! acknowledgements, give it up at its deadline. Each end of it is told to the [`Aftermath`] once.
+//!
+//! Upstream: `core/controller/.../loadBalancer/CommonLoadBalancer.scala`; unlike there an order that
+//! nobody took is struck out at once.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::bus::{BusError, Delivery, MessageBus, Receiver, Subscription, Topic};
+use common::config::{BalancerConfig, Config};
+use common::entity::id::{ActivationId, ControllerId, TransactionId};
+use common::message::ack::Ack;
+use common::shutdown::Shutdown;
+use futures::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use super::health::Outcome;
+use super::in_flight::{Booking, Entry, Heard, InFlight};
+use super::{BalancerError, Order, Waiter};
+use crate::metrics::BalancerMetrics;
+
+/// How often the book is searched for lost activations.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Who must know what becomes of orders.
+pub trait Aftermath: Send + Sync {
+    /// What was booked for an activation is free, since it ended, was lost or was not taken. Its result is
+    /// not known to anyone yet.
+    fn freed(&self, _entry: &Entry) {}
+    /// An activation ended on an invoker, or nothing was heard of it in time.
+    fn ended(&self, _invoker: u32, _outcome: Outcome) {}
+    /// Whether a transaction is that of this controller's test actions, which are in no book.
+    fn is_test(&self, _transid: &TransactionId) -> bool {
+        false
+    }
+}
+
+/// Sends orders and keeps the book of them.
+pub struct Dispatch {
+    bus: Arc<dyn MessageBus>,
+    /// The book.
+    pub in_flight: Arc<InFlight>,
+    aftermath: Arc<dyn Aftermath>,
+    timeouts: BalancerConfig,
+    standard: Duration,
+    metrics: BalancerMetrics,
+    runtime: Handle,
+    shutdown: Shutdown,
+    _acks: Subscription,
+}
+
+impl Dispatch {
+    /// Subscribes to acknowledgements and starts to obey them on the runtime of the caller.
+    pub async fn start(
+        bus: Arc<dyn MessageBus>,
+        id: &ControllerId,
+        config: &Config,
+        metrics: BalancerMetrics,
+        aftermath: Arc<dyn Aftermath>,
+        shutdown: Shutdown,
+    ) -> Result<Self, BusError> {
+        let in_flight = Arc::new(InFlight::default());
+        let acks =
+            Acks { in_flight: in_flight.clone(), aftermath: aftermath.clone(), metrics: metrics.clone() };
+        let sweep = sweep(in_flight.clone(), aftermath.clone(), metrics.clone(), shutdown.clone());
+        let group = format!("completed{}", id.name);
+        let acks = bus.subscribe(&Topic::completed(&id.name), &group, Arc::new(acks)).await?;
+        shutdown.spawn("lost activations", sweep);
+        Ok(Self {
+            bus,
+            in_flight,
+            aftermath,
+            timeouts: config.loadbalancer.clone(),
+            standard: config.time_limit.std,
+            metrics,
+            runtime: Handle::current(),
+            shutdown,
+            _acks: acks,
+        })
+    }
+
+    /// Enters an order and sends it to an invoker; it is struck out if nobody takes it. A booking is in the
+    /// book from the first poll on. Whoever stops waiting for this does not stop the order.
+    pub async fn send(
+        &self,
+        invoker: u32,
+        order: Order,
+        booking: Option<Booking>,
+    ) -> Result<Option<Waiter>, BalancerError> {
+        let Order { message, limits, .. } = order;
+        let (waiter, wait) = match message.blocking {
+            true => {
+                let (waiter, wait) = oneshot::channel();
+                (Some(waiter), Some(Waiter(wait)))
+            }
+            false => (None, None),
+        };
+        let time_limit = Duration::from_millis(limits.timeout);
+        let deadline = Instant::now() + self.timeouts.completion_timeout(time_limit, self.standard);
+        let bytes = serde_json::to_vec(&message).expect("a message of ours serializes to JSON");
+        let id = message.activation_id;
+        let namespace = message.user.namespace.uuid;
+        let entry = Entry { namespace, action: message.action, deadline, waiter, booking };
+        self.in_flight.open(id, entry);
+        match self.see_through(Topic::invoker(invoker), id, bytes.into()).await {
+            Ok(()) => {
+                self.metrics.published.inc();
+                Ok(wait)
+            }
+            Err(error @ BusError::TooLarge { .. }) => Err(BalancerError::TooLarge(error)),
+            Err(error @ (BusError::Refused { .. } | BusError::Closed)) => Err(BalancerError::Refused(error)),
+        }
+    }
+
+    fn see_through(&self, topic: Topic, id: ActivationId, order: Bytes) -> SeenThrough {
+        let (bus, in_flight, aftermath) = (self.bus.clone(), self.in_flight.clone(), self.aftermath.clone());
+        let work = async move {
+            let sent = bus.publish(&topic, order).await;
+            if sent.is_err()
+                && let Some(entry) = in_flight.close(id)
+            {
+                aftermath.freed(&entry);
+            }
+            sent
+        };
+        SeenThrough {
+            work: Some(Box::pin(work)),
+            runtime: self.runtime.clone(),
+            shutdown: self.shutdown.clone(),
+        }
+    }
+}
+
+/// A publishing that is seen through: if whoever waits for it goes away half-way, a task goes on with it.
+struct SeenThrough {
+    work: Option<BoxFuture<'static, Result<(), BusError>>>,
+    runtime: Handle,
+    shutdown: Shutdown,
+}
+
+impl Future for SeenThrough {
+    type Output = Result<(), BusError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(work) = &mut self.work else { return Poll::Pending };
+        let polled = work.as_mut().poll(context);
+        if polled.is_ready() {
+            self.work = None;
+        }
+        polled
+    }
+}
+
+impl Drop for SeenThrough {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            // On the runtime of the role: that of an HTTP worker ends with its server.
+            let _entered = self.runtime.enter();
+            self.shutdown.spawn("publish", work);
+        }
+    }
+}
+
+/// Hears what becomes of orders. Within one process the invoker's task that publishes an acknowledgement
+/// does it itself.
+struct Acks {
+    in_flight: Arc<InFlight>,
+    aftermath: Arc<dyn Aftermath>,
+    metrics: BalancerMetrics,
+}
+
+impl Acks {
+    fn hear(&self, ack: Ack) {
+        // What frees a slot says how it went, and where.
+        let end = match &ack {
+            Ack::Result { .. } => None,
+            Ack::Completion { transid, is_system_error, instance, .. }
+            | Ack::Combined { transid, is_system_error, instance, .. } => {
+                let outcome = if *is_system_error { Outcome::SystemError } else { Outcome::Success };
+                Some((instance.instance, outcome, self.aftermath.is_test(transid)))
+            }
+        };
+        let id = ack.activation_id();
+        let heard = self.in_flight.hear(ack, |entry| self.aftermath.freed(entry));
+        match (heard, end) {
+            (Heard::Result | Heard::Unknown, None) | (Heard::Result, Some(_)) => {}
+            (Heard::Completed, end) => {
+                self.metrics.regular.inc();
+                if let Some((invoker, outcome, _)) = end {
+                    self.aftermath.ended(invoker, outcome);
+                }
+            }
+            (Heard::Unknown, Some((invoker, outcome, true))) => {
+                self.metrics.healthcheck.inc();
+                self.aftermath.ended(invoker, outcome);
+            }
+            (Heard::Unknown, Some((invoker, _, false))) => {
+                self.metrics.regular_after_forced.inc();
+                debug!(activation.id = %id, "invoker{invoker} completed {id}, which has no entry");
+            }
+        }
+    }
+}
+
+impl Receiver for Acks {
+    fn receive(&self, delivery: Box<dyn Delivery>) {
+        match serde_json::from_slice::<Ack>(delivery.message()) {
+            Ok(ack) => self.hear(ack),
+            Err(error) => warn!(%error, "an acknowledgement cannot be read"),
+        }
+        delivery.accept();
+    }
+}
+
+async fn sweep(
+    in_flight: Arc<InFlight>,
+    aftermath: Arc<dyn Aftermath>,
+    metrics: BalancerMetrics,
+    shutdown: Shutdown,
+) {
+    loop {
+        tokio::select! {
+            () = shutdown.requested() => return,
+            () = tokio::time::sleep(SWEEP) => {}
+        }
+        for (id, entry) in in_flight.overdue(Instant::now()) {
+            metrics.forced.inc();
+            let action = &entry.action;
+            warn!(activation.id = %id, action.fqn = %action, "no completion of {id} ({action}) was received in time");
+            aftermath.freed(&entry);
+            if let Some(booking) = &entry.booking {
+                aftermath.ended(booking.invoker, Outcome::Timeout);
+            }
+        }
+    }
+}
