@@ -12,6 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use common::entity::limits::{ActionLimits, ByteSize};
 use common::entity::name::Fqn;
 
+use super::schedule::java_hash;
+
 /// What one activation takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -19,6 +21,8 @@ pub struct Claim {
     pub memory: u64,
     /// The action, with version, and how many of it share a container, if more than one.
     pub shared: Option<(Fqn, u64)>,
+    /// One bit that follows from the action, by which an invoker without a place for it is passed quickly.
+    mark: u64,
 }
 
 impl Claim {
@@ -28,7 +32,8 @@ impl Claim {
             // The way on which an action was reached makes no other container.
             (Fqn { binding: None, ..action.clone() }, u64::from(limits.concurrency))
         });
-        Self { memory: limits.memory, shared }
+        let hash = java_hash(&[action.path.as_str(), "/", action.name.as_str()]);
+        Self { memory: limits.memory, shared, mark: 1 << (hash & 63) }
     }
 }
 
@@ -39,6 +44,7 @@ pub struct NotTaken;
 /// One action's activations in containers that take several.
 #[derive(Debug)]
 struct Group {
+    mark: u64,
     memory: u64,
     concurrency: u64,
     running: u64,
@@ -50,8 +56,8 @@ struct Group {
 pub struct Slots {
     whole: AtomicU64,
     taken: AtomicU64,
-    /// Free places of all groups; a hint that spares most looks into them.
-    spare: AtomicU64,
+    /// The marks of all groups with a free place; a hint that spares most looks into them.
+    marks: AtomicU64,
     groups: Mutex<HashMap<Fqn, Group>>,
 }
 
@@ -82,18 +88,17 @@ impl Slots {
     /// Takes it if there is room.
     pub fn try_take(&self, claim: &Claim) -> bool {
         let Some((action, concurrency)) = &claim.shared else { return self.try_memory(claim.memory) };
-        if self.spare.load(Ordering::Relaxed) == 0 && !self.has_room(claim.memory) {
+        if self.marks.load(Ordering::Relaxed) & claim.mark == 0 && !self.has_room(claim.memory) {
             return false;
         }
         let mut groups = self.lock();
-        if let Some(group) = groups.get_mut(action).filter(|group| group.spare > 0) {
-            self.take_place(group);
+        if self.take_place(&mut groups, action) {
             return true;
         }
         if !self.try_memory(claim.memory) {
             return false;
         }
-        self.open_container(&mut groups, action, *concurrency, claim.memory);
+        self.open_container(&mut groups, action, *concurrency, claim);
         true
     }
 
@@ -104,12 +109,9 @@ impl Slots {
             return;
         };
         let mut groups = self.lock();
-        match groups.get_mut(action).filter(|group| group.spare > 0) {
-            Some(group) => self.take_place(group),
-            None => {
-                self.taken.fetch_add(claim.memory, Ordering::Relaxed);
-                self.open_container(&mut groups, action, *concurrency, claim.memory);
-            }
+        if !self.take_place(&mut groups, action) {
+            self.taken.fetch_add(claim.memory, Ordering::Relaxed);
+            self.open_container(&mut groups, action, *concurrency, claim);
         }
     }
 
@@ -120,17 +122,19 @@ impl Slots {
         let group = groups.get_mut(action).ok_or(NotTaken)?;
         group.running -= 1;
         group.spare += 1;
-        self.spare.fetch_add(1, Ordering::Relaxed);
         if group.spare < group.concurrency {
+            if group.spare == 1 {
+                self.note(&groups);
+            }
             return Ok(());
         }
         // As many places as a container has: one container fewer.
-        let (memory, places) = (group.memory, group.concurrency);
-        group.spare -= places;
-        self.spare.fetch_sub(places, Ordering::Relaxed);
+        let memory = group.memory;
+        group.spare = 0;
         if group.running == 0 {
             groups.remove(action);
         }
+        self.note(&groups);
         self.give_memory(memory)
     }
 
@@ -154,19 +158,37 @@ impl Slots {
         given.map(|_| ()).map_err(|_| NotTaken)
     }
 
-    fn take_place(&self, group: &mut Group) {
+    /// Takes a free place in a container of the action, if there is one.
+    fn take_place(&self, groups: &mut HashMap<Fqn, Group>, action: &Fqn) -> bool {
+        let Some(group) = groups.get_mut(action).filter(|group| group.spare > 0) else { return false };
         group.spare -= 1;
         group.running += 1;
-        self.spare.fetch_sub(1, Ordering::Relaxed);
+        if group.spare == 0 {
+            self.note(groups);
+        }
+        true
     }
 
     /// One more container, paid for, with one of its places taken.
-    fn open_container(&self, groups: &mut HashMap<Fqn, Group>, action: &Fqn, concurrency: u64, memory: u64) {
-        let new = Group { memory, concurrency, running: 0, spare: 0 };
+    fn open_container(
+        &self,
+        groups: &mut HashMap<Fqn, Group>,
+        action: &Fqn,
+        concurrency: u64,
+        claim: &Claim,
+    ) {
+        let (mark, memory) = (claim.mark, claim.memory);
+        let new = Group { mark, memory, concurrency, running: 0, spare: 0 };
         let group = groups.entry(action.clone()).or_insert(new);
         group.running += 1;
         group.spare += group.concurrency - 1;
-        self.spare.fetch_add(group.concurrency - 1, Ordering::Relaxed);
+        self.note(groups);
+    }
+
+    /// Notes which groups have a free place, after one got its first or lost its last.
+    fn note(&self, groups: &HashMap<Fqn, Group>) {
+        let spare = groups.values().filter(|group| group.spare > 0);
+        self.marks.store(spare.fold(0, |marks, group| marks | group.mark), Ordering::Relaxed);
     }
 }
 
