@@ -110,6 +110,7 @@ pub async fn start(parts: Parts, shutdown: Shutdown) -> anyhow::Result<Controlle
         balancer: balancer.clone(),
         manifest: manifest.clone(),
         waiting: config.controller.activation.clone(),
+        released: Shutdown::new(),
         metrics: ActivationMetrics::register(&registry)?,
     };
     let app = App {
@@ -156,6 +157,12 @@ impl Controller {
             server = server.listen(listener)?;
         }
         Ok(server.run())
+    }
+
+    /// Answers whoever still waits for a result with the activation's id (202): for when nothing runs any
+    /// more, and what was accepted runs at the next start.
+    pub fn release(&self) {
+        self.app.primitive.released.request();
     }
 
     /// Takes no new work from now on (503), and waits until what was begun is answered, at most `grace`.

@@ -283,10 +283,12 @@ async fn stop(
 ) {
     info!("stopping: no new work is taken");
     let running = async {
-        match invoker {
+        let clean = match invoker {
             Some(invoker) => invoker.drain(GRACE).await,
             None => true,
-        }
+        };
+        controller.release();
+        clean
     };
     let (answered, clean) = tokio::join!(controller.drain(GRACE + LAST_ANSWERS), running);
     if !answered {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -10,6 +11,7 @@ use tests::fixtures::{ECHO, SLEEP};
 use tests::namespace::Isolation;
 use tests::processes;
 use tests::server::{Options, Server};
+use tests::wait;
 
 /// The names of the files and folders in a folder.
 fn names(folder: &Path) -> Vec<String> {
@@ -86,7 +88,7 @@ async fn what_runs_is_finished_and_answered() {
     let fired = me.fire(&sleep, &json!({ "ms": 3_000 })).await;
     let stop = async {
         // Nothing tells from outside that the request has arrived; a third of its run is enough.
-        tokio::time::sleep(std::time::Duration::from_millis(1_000)).await;
+        tokio::time::sleep(Duration::from_millis(1_000)).await;
         server.stop().await
     };
     let (answer, home) = futures::future::join(blocking.send(), stop).await;
@@ -98,6 +100,38 @@ async fn what_runs_is_finished_and_answered() {
     for id in [id, fired] {
         let record = me.wait_for_activation(&id).await;
         assert_eq!(record["response"]["result"], json!({ "slept": 3_000 }), "{record}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_room_is_answered_with_its_id_and_runs_at_the_next_start() {
+    let options = Options { user_memory: "256m".to_owned(), ..Options::default() };
+    let server = Server::start(options).await;
+    let me = server.whisk().namespace().await;
+    let sleep = me.put_js("sleep", SLEEP).await;
+    me.result(&sleep, &json!({ "ms": 1 })).await;
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let call = me.post(format!("actions/{sleep}?blocking=true"), &json!({ "ms": 2_000 }));
+        calls.spawn(async move { call.send().await.expect("every request is answered") });
+    }
+    // One runs, and there is no room for another.
+    let anonymous = server.whisk().anonymous();
+    wait::until("all of them are in flight", Duration::from_secs(10), || async {
+        (anonymous.get("/activation/count").await.expect(200).json() == json!(4)).then_some(())
+    })
+    .await;
+    let home = server.stop().await;
+    let answers = calls.join_all().await;
+    assert!(answers.iter().any(|answer| answer.status == 202), "some had no room");
+
+    let server = home.start().await;
+    let me = server.whisk().sign_in(&me.auth).await;
+    for answer in answers {
+        let id = answer.expect_any(&[200, 202]).activation_id();
+        let record = me.wait_for_activation(&id).await;
+        assert_eq!(record["response"]["result"], json!({ "slept": 2_000 }), "{record}");
     }
     server.stop().await;
 }

@@ -18,6 +18,7 @@ use common::entity::name::{EntityName, Fqn};
 use common::manifest::Manifest;
 use common::message::ack::AckResult;
 use common::message::activation::ActivationMessage;
+use common::shutdown::Shutdown;
 use common::store::cache::{Cached, EntityCache, Lookup};
 use common::store::{ActivationStore, IdentityRecord, StoreError};
 use serde_json::value::RawValue;
@@ -100,6 +101,8 @@ pub struct Primitive {
     pub manifest: Arc<Manifest>,
     /// How results are waited for.
     pub waiting: WaitConfig,
+    /// Requested when results that have not come will not come from here any more.
+    pub released: Shutdown,
     /// What is counted.
     pub metrics: ActivationMetrics,
 }
@@ -214,6 +217,7 @@ impl Primitive {
                     }
                 }
                 () = sleep_until(deadline) => return Ok(None),
+                () = self.released.requested() => return Ok(None),
                 () = sleep_until(look), if self.waiting.polling_from_db => {
                     self.metrics.retrievals.inc();
                     if let Some(mut record) = self.activations.get(namespace, id).await? {
