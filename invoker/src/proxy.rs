@@ -147,7 +147,6 @@ impl Driver {
     fn carry_out(&mut self, effect: Effect<Job, Response>) {
         let context = self.context.clone();
         match effect {
-            Effect::Create => {}
             Effect::Init(job) => {
                 self.with_shell(async move |shell| activation::init(&context, &shell, job).await);
             }

@@ -75,8 +75,6 @@ pub enum Keep {
 /// What the driver must do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect<J, F> {
-    /// Make the container.
-    Create,
     /// Initialize it for this job.
     Init(J),
     /// Run this job. `fresh` if it was idle before: then a refusal sends the job elsewhere.
