@@ -9,11 +9,12 @@
 mod file;
 mod takeover;
 
-pub use takeover::{Abandoned, OpenEntry, take_over};
+pub use takeover::{Abandoned, OpenEntry, marks, take_over};
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
@@ -66,6 +67,7 @@ struct Inner {
     segments: BTreeMap<u64, usize>,
     open: HashMap<ActivationId, Open>,
     open_bytes: u64,
+    position: Option<(File, u64)>,
 }
 
 /// The journal of this process.
@@ -85,11 +87,36 @@ impl Journal {
     pub fn create(state: &Path, segment_bytes: u64, max_bytes: u64) -> io::Result<Self> {
         let run = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
         let dir = state.join(&run);
-        let lock = file::create_private_dir(&dir)?;
+        let lock = file::create_private_dir(state, &run)?;
         let current = Segment::create(&dir, 1)?;
         let segments = BTreeMap::from([(1, 0)]);
-        let inner = Mutex::new(Inner { current, segments, open: HashMap::new(), open_bytes: 0 });
-        Ok(Self { run, dir, segment_bytes, max_bytes, inner, _lock: lock })
+        let inner = Inner { current, segments, open: HashMap::new(), open_bytes: 0, position: None };
+        Ok(Self { run, dir, segment_bytes, max_bytes, inner: Mutex::new(inner), _lock: lock })
+    }
+
+    /// Notes which node of the installation this run is, for whoever takes it over.
+    pub fn mark(&self, mark: &str) -> io::Result<()> {
+        file::write_private(&self.dir.join(file::MARK), mark.as_bytes())
+    }
+
+    /// Notes how far the topic was read whose messages were accepted: every message below `next` is, or was,
+    /// in this journal. What is lower than what was noted is passed over.
+    pub fn reached(&self, next: u64) -> io::Result<()> {
+        let mut inner = self.lock();
+        let (file, last) = match &mut inner.position {
+            Some(position) => position,
+            none => none.insert((file::private_file(&self.dir.join(file::POSITION))?, 0)),
+        };
+        if next > *last {
+            file.write_all_at(&next.to_le_bytes(), 0)?;
+            *last = next;
+        }
+        Ok(())
+    }
+
+    /// What was accepted under that id, as long as it is open.
+    pub fn message(&self, id: ActivationId) -> Option<Bytes> {
+        self.lock().open.get(&id).map(|open| open.message.clone())
     }
 
     /// The name of this run; containers are labelled with it.
@@ -122,15 +149,15 @@ impl Journal {
 
     /// Its code may run from now on; after a crash it does not run again.
     pub fn started(&self, id: ActivationId) -> Result<(), JournalError> {
-        self.mark(id, Kind::Started, true)
+        self.note(id, Kind::Started, true)
     }
 
     /// Its container refused it before it ran: it may run elsewhere.
     pub fn retracted(&self, id: ActivationId) -> Result<(), JournalError> {
-        self.mark(id, Kind::Retracted, false)
+        self.note(id, Kind::Retracted, false)
     }
 
-    fn mark(&self, id: ActivationId, kind: Kind, started: bool) -> Result<(), JournalError> {
+    fn note(&self, id: ActivationId, kind: Kind, started: bool) -> Result<(), JournalError> {
         let mut inner = self.lock();
         inner.current.append(kind, id, &[])?;
         if let Some(open) = inner.open.get_mut(&id) {
@@ -242,9 +269,32 @@ mod tests {
 
     fn recovered(state: &Path) -> Vec<OpenEntry> {
         let mut all: Vec<_> =
-            take_over(state).unwrap().into_iter().flat_map(|mut a| a.take_entries()).collect();
+            take_over(state, |_| true).unwrap().into_iter().flat_map(|mut a| a.take_entries()).collect();
         all.sort_by_key(|entry| entry.id);
         all
+    }
+
+    #[test]
+    fn a_mark_says_whose_it_was_and_a_position_how_far_it_had_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::create(dir.path(), 1 << 20, 1 << 20).unwrap();
+        journal.mark("invoker 3").unwrap();
+        for next in [5, 9, 7] {
+            journal.reached(next).unwrap();
+        }
+        let unmarked = Journal::create(dir.path(), 1 << 20, 1 << 20).unwrap();
+        assert!(marks(dir.path()).unwrap().is_empty(), "both are alive");
+        drop((journal, unmarked));
+        assert_eq!(marks(dir.path()).unwrap(), ["invoker 3"]);
+        let taken = take_over(dir.path(), |mark| mark == Some("invoker 3")).unwrap();
+        assert_eq!(taken.len(), 1);
+        assert_eq!((taken[0].mark(), taken[0].position()), (Some("invoker 3"), Some(9)));
+        let rest = take_over(dir.path(), |_| true).unwrap();
+        assert_eq!(rest.iter().map(|one| (one.mark(), one.position())).collect::<Vec<_>>(), [(None, None)]);
+        for one in taken.into_iter().chain(rest) {
+            one.remove().unwrap();
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]
@@ -262,7 +312,7 @@ mod tests {
         journal.stored(&[id(4)]).unwrap();
         journal.retracted(id(5)).unwrap();
         // A live journal is not taken.
-        assert!(take_over(dir.path()).unwrap().is_empty());
+        assert!(take_over(dir.path(), |_| true).unwrap().is_empty());
         drop(journal);
         let open = recovered(dir.path());
         let seen: Vec<_> = open.iter().map(|e| (e.id, e.started, e.outcome.is_some())).collect();
@@ -286,7 +336,7 @@ mod tests {
         journal.accepted(id(2), Millis(0), &message).unwrap();
         journal.stored(&[id(2)]).unwrap();
         assert!(journal.close().unwrap());
-        assert!(take_over(dir.path()).unwrap().is_empty());
+        assert!(take_over(dir.path(), |_| true).unwrap().is_empty());
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! manifest of theirs can be given as it is.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::entity::limits::ByteSize;
@@ -134,7 +136,18 @@ pub enum ManifestError {
     Empty(String),
 }
 
+/// The manifest that is built in.
+const BUILT_IN: &str = include_str!("../../runtimes/runtimes.json");
+
 impl Manifest {
+    /// The manifest in that file, or the built-in one.
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = file else { return Ok(Self::parse(BUILT_IN)?) };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("--runtimes {} cannot be read", path.display()))?;
+        Self::parse(&text).with_context(|| format!("--runtimes {}", path.display()))
+    }
+
     /// Reads and checks a manifest.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
         let mut manifest: Self = serde_json::from_str(text)?;

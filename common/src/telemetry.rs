@@ -13,6 +13,18 @@ pub enum LogFormat {
     Json,
 }
 
+impl std::str::FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            other => Err(format!("'{other}' is none of text, json")),
+        }
+    }
+}
+
 /// Starts logging. `level` is `error`, `warn`, `info`, `debug`, `trace`, or a filter such as
 /// `info,invoker=debug`. To be called once a process; returns what is wrong with `level`.
 pub fn start(format: LogFormat, level: &str) -> Result<(), String> {

@@ -1,7 +1,8 @@
 //! Reports to the controller that waits: the result, that the slot is free, or both in one.
 //!
 //! Which is sent when is upstream's (`common/scala/.../core/ack/MessagingActiveAck.scala`). Who does not
-//! wait gets no record, and a record that is too large for the bus is replaced by its id.
+//! wait gets no record, and a record that is too large for the bus is replaced by its id. Within one
+//! process a report is heard before this returns; a broker's word is waited for by a task beside.
 
 use std::sync::Arc;
 
@@ -11,6 +12,8 @@ use common::entity::activation::{Activation, Status};
 use common::entity::id::InvokerId;
 use common::message::ack::{Ack, AckResult};
 use common::message::activation::ActivationMessage;
+use common::shutdown::Shutdown;
+use futures::FutureExt;
 use tracing::{error, warn};
 
 /// Sends acknowledgements.
@@ -18,33 +21,34 @@ use tracing::{error, warn};
 pub struct AckSender {
     bus: Arc<dyn MessageBus>,
     instance: InvokerId,
+    tasks: Shutdown,
 }
 
 impl AckSender {
-    /// For the invoker of that id.
-    pub fn new(bus: Arc<dyn MessageBus>, instance: InvokerId) -> Self {
-        Self { bus, instance }
+    /// For the invoker of that id. Reports under way are among its tasks.
+    pub fn new(bus: Arc<dyn MessageBus>, instance: InvokerId, tasks: Shutdown) -> Self {
+        Self { bus, instance, tasks }
     }
 
     /// The result; the slot is still taken. Only for a caller that waits.
-    pub async fn result(&self, message: &ActivationMessage, record: &Activation) {
+    pub fn result(&self, message: &ActivationMessage, record: &Activation) {
         let response = AckResult::Record(Box::new(record.clone()));
-        self.send(message, Ack::Result { transid: message.transid.clone(), response }).await;
+        self.send(message, Ack::Result { transid: message.transid.clone(), response });
     }
 
     /// The slot is free.
-    pub async fn completion(&self, message: &ActivationMessage, status: Status) {
+    pub fn completion(&self, message: &ActivationMessage, status: Status) {
         let ack = Ack::Completion {
             transid: message.transid.clone(),
             activation_id: message.activation_id,
             is_system_error: status == Status::WhiskError,
             instance: self.instance.clone(),
         };
-        self.send(message, ack).await;
+        self.send(message, ack);
     }
 
     /// Both. Who does not wait gets the id alone.
-    pub async fn combined(&self, message: &ActivationMessage, record: &Activation) {
+    pub fn combined(&self, message: &ActivationMessage, record: &Activation) {
         let response = if message.blocking {
             AckResult::Record(Box::new(Activation { logs: Vec::new(), ..record.clone() }))
         } else {
@@ -56,20 +60,27 @@ impl AckSender {
             is_system_error: record.response.status == Status::WhiskError,
             instance: self.instance.clone(),
         };
-        self.send(message, ack).await;
+        self.send(message, ack);
     }
 
-    async fn send(&self, message: &ActivationMessage, ack: Ack) {
+    fn send(&self, message: &ActivationMessage, ack: Ack) {
         let topic = Topic::completed(&message.root_controller_index.name);
-        let sent = match self.bus.publish(&topic, encode(&ack)).await {
-            Err(BusError::TooLarge { size, .. }) => {
-                warn!(activation.id = %message.activation_id, size, "a result is too large for the bus: its id goes instead");
-                self.bus.publish(&topic, encode(&shrunk(ack))).await
+        let (bus, id) = (self.bus.clone(), message.activation_id);
+        let mut work = Box::pin(async move {
+            let sent = match bus.publish(&topic, encode(&ack)).await {
+                Err(BusError::TooLarge { size, .. }) => {
+                    warn!(activation.id = %id, size, "a result is too large for the bus: its id goes instead");
+                    bus.publish(&topic, encode(&shrunk(ack))).await
+                }
+                sent => sent,
+            };
+            if let Err(error) = sent {
+                error!(activation.id = %id, "an acknowledgement was not sent: {error}");
             }
-            sent => sent,
-        };
-        if let Err(error) = sent {
-            error!(activation.id = %message.activation_id, "an acknowledgement was not sent: {error}");
+        });
+        // It is handed to the bus here, so that reports keep their order.
+        if work.as_mut().now_or_never().is_none() {
+            self.tasks.spawn("ack", work);
         }
     }
 }

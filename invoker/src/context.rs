@@ -15,7 +15,7 @@ use crate::container::ContainerRuntime;
 use crate::container::client::ResponseLimits;
 use crate::metrics::InvokerMetrics;
 use crate::pool::keep_alive::KeepAlive;
-use crate::record::RecordWriter;
+use common::record::writer::RecordWriter;
 
 /// The parts of an invoker that its containers use.
 pub struct Context {

@@ -14,7 +14,7 @@ use tracing::{error, warn};
 use crate::context::Context;
 use crate::job::Job;
 use crate::pool::Pool;
-use crate::record;
+use common::record;
 
 /// Takes orders for a pool.
 pub struct Feed {
@@ -84,7 +84,7 @@ async fn fail(
     if let Err(error) = context.journal.outcome(message.activation_id, text.into()) {
         error!(activation.id = %message.activation_id, "the journal cannot be written: {error}");
     }
-    context.acks.combined(message, &record).await;
+    context.acks.combined(message, &record);
     if record::is_stored(message, record.response.status, &context.config.activation) {
         context.records.store(record).await;
     } else {

@@ -15,7 +15,6 @@ pub mod metrics;
 pub mod ping;
 pub mod pool;
 pub mod proxy;
-pub mod record;
 pub mod recovery;
 pub mod response;
 
@@ -38,13 +37,13 @@ use tracing::{error, info};
 
 use ack::AckSender;
 use actions::Actions;
+use common::record::writer::{Certainty, RecordWriter};
 use container::ContainerRuntime;
 use context::Context;
 use feed::Feed;
 use metrics::InvokerMetrics;
 use pool::Pool;
 use pool::keep_alive::KeepAlive;
-use record::RecordWriter;
 
 /// Actions that are kept in memory.
 const CACHED_ACTIONS: usize = 10_000;
@@ -98,12 +97,13 @@ impl Invoker {
         let feeding = tasks.child();
         let cache = EntityCache::new(parts.artifacts.clone(), EntityKind::Action, CACHED_ACTIONS);
         feeding.spawn("action cache", cache.clone().follow(feeding.clone()));
-        let (records, writing) = RecordWriter::new(parts.activations.clone(), parts.journal.clone());
+        let (records, writing) =
+            RecordWriter::new(parts.activations.clone(), parts.journal.clone(), Certainty::Known);
         let writer = tasks.spawn("records", writing);
         let limits = parts.config.action_limits();
         let context = Arc::new(Context {
             actions: Actions::new(parts.artifacts, cache, parts.manifest, limits),
-            acks: AckSender::new(parts.bus.clone(), parts.instance.clone()),
+            acks: AckSender::new(parts.bus.clone(), parts.instance.clone(), tasks.clone()),
             activations: parts.activations,
             config: parts.config,
             runtime: parts.runtime,
@@ -116,7 +116,8 @@ impl Invoker {
         });
         let prefix = format!("wsk{}{}", parts.unique_name, parts.instance.instance);
         let pool = Pool::new(context.clone(), prefix);
-        let abandoned = journal::take_over(&parts.state_dir).context("the journals of earlier runs")?;
+        let abandoned =
+            journal::take_over(&parts.state_dir, |_| true).context("the journals of earlier runs")?;
         for run in abandoned {
             recovery::recover(run, &context, &pool).await;
         }

@@ -14,8 +14,8 @@ use crate::context::Context;
 use crate::feed;
 use crate::logs;
 use crate::pool::Pool;
-use crate::record;
 use crate::response::ABNORMAL_RUN;
+use common::record;
 
 /// Finishes what an earlier run left. Its journal goes once this one holds what was open.
 pub async fn recover(mut abandoned: Abandoned, context: &Arc<Context>, pool: &Arc<Pool>) {
@@ -78,7 +78,7 @@ async fn take_up(entry: OpenEntry, context: &Arc<Context>, pool: &Arc<Pool>) {
     if let Err(error) = context.journal.outcome(id, text.into()) {
         error!(activation.id = %id, "the journal cannot be written: {error}");
     }
-    context.acks.combined(&message, &record).await;
+    context.acks.combined(&message, &record);
     if record::is_stored(&message, record.response.status, &context.config.activation) {
         context.records.store(record).await;
     } else {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use common::entity::limits::ByteSize;
-use common::telemetry;
+use common::telemetry::LogFormat;
 
 /// An OpenWhisk-compatible serverless platform on one machine.
 #[derive(Debug, Parser)]
@@ -43,8 +43,8 @@ pub struct Args {
     #[arg(long, env = "OXWHISK_UNTHROTTLED")]
     pub unthrottled: bool,
 
-    /// How log lines look.
-    #[arg(long, env = "OXWHISK_LOG_FORMAT", value_enum, default_value = "text")]
+    /// How log lines look: text or json.
+    #[arg(long, env = "OXWHISK_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,invoker=debug.
@@ -61,24 +61,6 @@ pub enum ContainerRuntime {
     Docker,
     /// Local processes: not isolated.
     Process,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum LogFormat {
-    /// A line of text.
-    Text,
-    /// An object a line.
-    Json,
-}
-
-impl From<LogFormat> for telemetry::LogFormat {
-    fn from(format: LogFormat) -> Self {
-        match format {
-            LogFormat::Text => Self::Text,
-            LogFormat::Json => Self::Json,
-        }
-    }
 }
 
 #[cfg(test)]

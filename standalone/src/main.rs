@@ -7,7 +7,6 @@ mod args;
 mod containers;
 mod data_dir;
 mod node_modules;
-mod open_files;
 mod platform;
 mod ready;
 mod subjects;
@@ -26,10 +25,10 @@ fn main() -> ExitCode {
         return action_proxy::cli::main(&[containers::ACTION_PROXY], words);
     }
     let args = args::Args::parse();
-    if let Err(error) = common::telemetry::start(args.log_format.into(), &args.log_level) {
+    if let Err(error) = common::telemetry::start(args.log_format, &args.log_level) {
         return fail(&format!("--log-level '{}' cannot be used: {error}", args.log_level));
     }
-    open_files::raise_limit();
+    common::open_files::raise_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("the runtime cannot be started: {error}")),

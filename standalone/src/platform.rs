@@ -20,6 +20,7 @@ use common::journal::Journal;
 use common::manifest::Manifest;
 use common::paths;
 use common::shutdown::Shutdown;
+use common::signals::Signals;
 use common::store::seal::Secret;
 use common::store::sqlite::SqliteStores;
 use controller::Controller;
@@ -27,7 +28,6 @@ use invoker::Invoker;
 use invoker::metrics::InvokerMetrics;
 use invoker::pool::keep_alive::fixed::FixedTimes;
 use prometheus::Registry;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::args::{Args, ContainerRuntime};
@@ -39,13 +39,11 @@ use crate::{ready, subjects};
 const GRACE: Duration = Duration::from_secs(30);
 /// What requests may take to be answered after that.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
-/// The manifest that is built in.
-const RUNTIMES: &str = include_str!("../../runtimes/runtimes.json");
 
 /// Runs the platform until it is told to stop.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let config = Arc::new(settings(&args)?);
-    let manifest = Arc::new(manifest(&args)?);
+    let manifest = Arc::new(Manifest::load(args.runtimes.as_deref())?);
     let loopback = args.host.is_loopback();
     let data = DataDir::open(&args.data_dir)?;
     let listener = bind(&args)?;
@@ -121,13 +119,6 @@ fn settings(args: &Args) -> anyhow::Result<Config> {
         bail!("--user-memory is less than one action may ask for ({} MB)", smallest.mb());
     }
     Ok(config)
-}
-
-fn manifest(args: &Args) -> anyhow::Result<Manifest> {
-    let Some(path) = &args.runtimes else { return Ok(Manifest::parse(RUNTIMES)?) };
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("--runtimes {} cannot be read", path.display()))?;
-    Manifest::parse(&text).with_context(|| format!("--runtimes {}", path.display()))
 }
 
 fn bind(args: &Args) -> anyhow::Result<TcpListener> {
@@ -251,24 +242,6 @@ impl Servers {
             if tokio::time::timeout(LAST_ANSWERS, handle.stop(true)).await.is_err() {
                 handle.stop(false).await;
             }
-        }
-    }
-}
-
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
         }
     }
 }

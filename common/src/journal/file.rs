@@ -1,7 +1,8 @@
 //! One file of a journal: entries with a length and a checksum, written with one call each.
 //!
 //! Entry: length of the rest (4 bytes, little end first), CRC-32 of the rest (4), kind (1), then the
-//! activation id (16) and what the kind has besides. A torn end is recognised and passed over.
+//! activation id (16) and what the kind has besides. A torn end is recognised and passed over. Beside the
+//! entries' files lie a lock, and perhaps a mark and a position.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -39,15 +40,34 @@ pub(super) struct Segment {
     len: u64,
 }
 
-/// Makes the directory of a journal, for its owner alone, and locks it.
-pub(super) fn create_private_dir(dir: &Path) -> io::Result<File> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let lock = private_file(&dir.join("lock"))?;
+/// Makes the directory of a journal, for its owner alone, and locks it. It gets its name once it is locked,
+/// so that nobody takes it for one that was left.
+pub(super) fn create_private_dir(state: &Path, run: &str) -> io::Result<File> {
+    let draft = state.join(format!("{DRAFT}{run}"));
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&draft)?;
+    let lock = private_file(&draft.join("lock"))?;
     lock.try_lock()?;
+    fs::rename(draft, state.join(run))?;
     Ok(lock)
 }
 
-fn private_file(path: &Path) -> io::Result<File> {
+/// Before the name of a directory that is being made.
+pub(super) const DRAFT: char = '.';
+
+/// In a journal's directory: which node of the installation wrote it.
+pub(super) const MARK: &str = "node";
+
+/// In a journal's directory: how far its topic was read, 8 bytes.
+pub(super) const POSITION: &str = "position";
+
+/// Writes a small file whole or not at all.
+pub(super) fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
+    let draft = path.with_extension("new");
+    private_file(&draft)?.write_all(text)?;
+    fs::rename(draft, path)
+}
+
+pub(super) fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).write(true).read(true).mode(0o600).open(path)
 }
 

@@ -31,6 +31,8 @@ pub struct OpenEntry {
 pub struct Abandoned {
     run: String,
     dir: PathBuf,
+    mark: Option<String>,
+    position: Option<u64>,
     entries: Vec<OpenEntry>,
     _lock: File,
 }
@@ -39,6 +41,16 @@ impl Abandoned {
     /// The name of the run; its containers are labelled with it.
     pub fn run(&self) -> &str {
         &self.run
+    }
+
+    /// Which node of the installation it was, if it was one of several.
+    pub fn mark(&self) -> Option<&str> {
+        self.mark.as_deref()
+    }
+
+    /// How far its topic was read: see [`super::Journal::reached`].
+    pub fn position(&self) -> Option<u64> {
+        self.position
     }
 
     /// What was open, in the order in which it was accepted.
@@ -52,28 +64,72 @@ impl Abandoned {
     }
 }
 
-/// Takes every journal under `state` that no live process holds.
-pub fn take_over(state: &Path) -> io::Result<Vec<Abandoned>> {
+/// Takes the journals under `state` that no live process holds and whose mark is wanted.
+pub fn take_over(state: &Path, wanted: impl Fn(Option<&str>) -> bool) -> io::Result<Vec<Abandoned>> {
     let mut found = Vec::new();
-    let listing = match std::fs::read_dir(state) {
-        Ok(listing) => listing,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
-        Err(error) => return Err(error),
-    };
-    for entry in listing {
-        let dir = entry?.path();
+    for dir in folders(state)? {
         let Some(run) = dir.file_name().and_then(|name| name.to_str()).map(str::to_owned) else { continue };
-        let lock = match File::options().write(true).open(dir.join("lock")) {
-            Ok(lock) => lock,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        };
-        if lock.try_lock().is_ok() {
-            let entries = read_open(&dir)?;
-            found.push(Abandoned { run, dir, entries, _lock: lock });
+        let Some(lock) = lock(&dir)? else { continue };
+        let mark = read_mark(&dir)?;
+        if wanted(mark.as_deref()) {
+            let (position, entries) = (read_position(&dir)?, read_open(&dir)?);
+            found.push(Abandoned { run, dir, mark, position, entries, _lock: lock });
         }
     }
     Ok(found)
+}
+
+/// The marks of the journals under `state` that no live process holds.
+pub fn marks(state: &Path) -> io::Result<Vec<String>> {
+    let mut marks = Vec::new();
+    for dir in folders(state)? {
+        // Held for a moment only; whoever starts in that moment overlooks it, and the next look finds it.
+        if lock(&dir)?.is_some() {
+            marks.extend(read_mark(&dir)?);
+        }
+    }
+    Ok(marks)
+}
+
+fn folders(state: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_draft =
+        |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == file::DRAFT as u8);
+    match std::fs::read_dir(state) {
+        Ok(listing) => listing
+            .map(|entry| entry.map(|entry| entry.path()))
+            .filter(|path| path.as_ref().map_or(true, |path| !is_draft(path)))
+            .collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The lock of a journal's folder, unless a live process has it, or somebody has just removed it.
+fn lock(dir: &Path) -> io::Result<Option<File>> {
+    let lock = match File::options().write(true).open(dir.join("lock")) {
+        Ok(lock) => lock,
+        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(lock.try_lock().is_ok().then_some(lock))
+}
+
+fn read_mark(dir: &Path) -> io::Result<Option<String>> {
+    match std::fs::read_to_string(dir.join(file::MARK)) {
+        Ok(mark) => Ok(Some(mark)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn read_position(dir: &Path) -> io::Result<Option<u64>> {
+    match std::fs::read(dir.join(file::POSITION)) {
+        Ok(bytes) => Ok(bytes.try_into().ok().map(u64::from_le_bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn read_open(dir: &Path) -> io::Result<Vec<OpenEntry>> {

@@ -20,8 +20,8 @@ use crate::container::client::{Answer, CallError, ResponseLimits};
 use crate::context::Context;
 use crate::job::{Initialization, Job};
 use crate::logs::{CollectRequest, Ending};
-use crate::record::{self, Times};
 use crate::response::{self, ABNORMAL_RUN, Call};
+use common::record::{self, Times};
 
 /// What a container may still answer after its output has ended.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -121,7 +121,7 @@ pub async fn answer_unrun(context: &Context, job: &Job, response: Response) {
     let times = Times::never_ran(context.clock.now());
     let record = of_job(job, times, response);
     conclude(context, job, &record);
-    context.acks.combined(&job.message, &record).await;
+    context.acks.combined(&job.message, &record);
     store(context, job, record).await;
 }
 
@@ -184,17 +184,17 @@ async fn finish(
     let logs = if nothing_to_wait_for {
         let logs = shell.logs.collect(request).await;
         if message.blocking {
-            context.acks.combined(message, &record).await;
+            context.acks.combined(message, &record);
         } else {
-            context.acks.completion(message, status).await;
+            context.acks.completion(message, status);
         }
         logs
     } else {
         if message.blocking {
-            context.acks.result(message, &record).await;
+            context.acks.result(message, &record);
         }
         let logs = shell.logs.collect(request).await;
-        context.acks.completion(message, status).await;
+        context.acks.completion(message, status);
         logs
     };
     let keep = status <= Status::ApplicationError && !logs.failed;

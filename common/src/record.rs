@@ -1,0 +1,112 @@
+//! Activation records: what stands in them, and whether they are stored. Who stores them is [`writer`].
+
+pub mod writer;
+
+use crate::clock::Millis;
+use crate::config::{ActivationConfig, StoreLevel};
+use crate::entity::activation::{Activation, ActivationHead, Response, Status};
+use crate::entity::limits::ActionLimits;
+use crate::entity::parameters::Parameters;
+use crate::entity::version::SemVer;
+use crate::message::activation::ActivationMessage;
+
+/// The annotation of a record that a controller wrote, since nothing was heard of the activation in time
+/// (ours). Should its invoker come back, the real record takes its place.
+pub const PRESUMED: &str = "presumed";
+
+/// When an activation ran.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// When its initialization, or its run if there was none, began.
+    pub start: Millis,
+    /// When it ended.
+    pub end: Millis,
+    /// How long the initialization took, ms; none on a warm start.
+    pub init: Option<u64>,
+    /// Whether it reached its time limit.
+    pub timed_out: bool,
+}
+
+impl Times {
+    /// Of an activation that never ran.
+    pub fn never_ran(now: Millis) -> Self {
+        Self { start: now, end: now, init: None, timed_out: false }
+    }
+}
+
+/// The record of an activation of a known action.
+pub fn of_run(
+    message: &ActivationMessage,
+    kind: &str,
+    limits: &ActionLimits,
+    times: Times,
+    response: Response,
+) -> Activation {
+    let mut annotations = Parameters::new()
+        .with("path", &message.action.id())
+        .with("kind", kind)
+        .with("limits", limits)
+        .with("waitTime", &times.start.since(message.transid.start))
+        .with("timeout", &times.timed_out);
+    if let Some(init) = times.init {
+        annotations = annotations.with("initTime", &init);
+    }
+    record(message, annotations, times, response)
+}
+
+/// The record of an activation whose action could not be had.
+pub fn fallback(message: &ActivationMessage, now: Millis, response: Response) -> Activation {
+    let annotations = Parameters::new().with("path", &message.action.id()).with("kind", "unknown");
+    record(message, annotations, Times::never_ran(now), response)
+}
+
+/// The record of an activation of which nothing was heard in time.
+pub fn presumed(message: &ActivationMessage, now: Millis) -> Activation {
+    let response = Response::error(Status::WhiskError, "no completion or active ack received yet");
+    let mut record = fallback(message, now, response);
+    record.head.annotations = record.head.annotations.with(PRESUMED, &true);
+    record
+}
+
+fn record(
+    message: &ActivationMessage,
+    mut annotations: Parameters,
+    times: Times,
+    response: Response,
+) -> Activation {
+    if message.cause.is_some() {
+        annotations = annotations.with("causedBy", "sequence");
+    }
+    if let Some(binding) = &message.action.binding {
+        annotations = annotations.with("binding", binding.as_str());
+    }
+    let head = ActivationHead {
+        namespace: message.user.namespace.name.clone(),
+        name: message.action.name.clone(),
+        version: message.action.version.unwrap_or(SemVer::FIRST),
+        publish: false,
+        subject: message.user.subject.to_string(),
+        activation_id: message.activation_id,
+        cause: message.cause,
+        start: times.start,
+        end: Some(times.end),
+        duration: Some(times.end.since(times.start)),
+        annotations,
+    };
+    Activation { head, response, logs: Vec::new() }
+}
+
+/// Whether a record is stored: by the namespace's wish, the caller's extra logging, and the level.
+pub fn is_stored(message: &ActivationMessage, status: Status, config: &ActivationConfig) -> bool {
+    let level = if message.blocking {
+        config.store_blocking_result_level
+    } else {
+        config.store_non_blocking_result_level
+    };
+    let by_level = match level {
+        StoreLevel::StoreAlways => true,
+        StoreLevel::StoreFailures => status != Status::Success,
+        StoreLevel::StoreFailuresNotApplicationErrors => status >= Status::DeveloperError,
+    };
+    message.user.limits.store_activations != Some(false) && (message.transid.extra_logging || by_level)
+}

@@ -1,0 +1,135 @@
+//! The task that stores records, off the request's path and in batches.
+//!
+//! While the store is away they wait, in memory as in the journal, whose limit stops new work; none is
+//! dropped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use crate::entity::activation::Activation;
+use crate::entity::id::ActivationId;
+use crate::journal::Journal;
+use crate::store::{ActivationStore, StoreError};
+
+/// Records in one write.
+const BATCH: usize = 256;
+/// How long the first record of a batch waits for others.
+const GATHER: Duration = Duration::from_millis(4);
+/// Between attempts while the store is away.
+const RETRY: Duration = Duration::from_millis(250);
+/// Records that wait for the writer; who has one more waits with it.
+const QUEUE: usize = 4096;
+
+/// What the records of a writer are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// What happened: they take the place of whatever is stored.
+    Known,
+    /// What a controller makes of silence: they take the place of nothing.
+    Presumed,
+}
+
+enum Order {
+    Store(Box<Activation>),
+    Skip(ActivationId),
+}
+
+/// The way to the task that stores records. When all handles are gone it writes what it has and ends.
+#[derive(Clone)]
+pub struct RecordWriter(mpsc::Sender<Order>);
+
+impl RecordWriter {
+    /// A handle, and the work that is to be spawned.
+    pub fn new(
+        store: Arc<dyn ActivationStore>,
+        journal: Arc<Journal>,
+        certainty: Certainty,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self(sender), write(store, journal, certainty, receiver))
+    }
+
+    /// Stores a record, soon. Waits while the writer is behind.
+    pub async fn store(&self, record: Activation) {
+        self.send(Order::Store(Box::new(record))).await;
+    }
+
+    /// Tells the journal that this activation gets no record.
+    pub async fn skip(&self, id: ActivationId) {
+        self.send(Order::Skip(id)).await;
+    }
+
+    async fn send(&self, order: Order) {
+        if self.0.send(order).await.is_err() {
+            error!("a record came after its writer had ended; the next start stores it from the journal");
+        }
+    }
+}
+
+async fn write(
+    store: Arc<dyn ActivationStore>,
+    journal: Arc<Journal>,
+    certainty: Certainty,
+    mut orders: mpsc::Receiver<Order>,
+) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while orders.recv_many(&mut batch, BATCH).await > 0 {
+        if batch.len() < BATCH {
+            tokio::time::sleep(GATHER).await;
+            while batch.len() < BATCH {
+                match orders.try_recv() {
+                    Ok(order) => batch.push(order),
+                    Err(_) => break,
+                }
+            }
+        }
+        let mut ids = Vec::with_capacity(batch.len());
+        let mut records = Vec::with_capacity(batch.len());
+        for order in batch.drain(..) {
+            match order {
+                Order::Skip(id) => ids.push(id),
+                Order::Store(record) => {
+                    ids.push(record.head.activation_id);
+                    records.push(*record);
+                }
+            }
+        }
+        store_batch(&*store, certainty, &records).await;
+        if let Err(error) = journal.stored(&ids) {
+            warn!(%error, "the journal cannot be told what is stored; the next start stores it again: {error}");
+        }
+    }
+}
+
+async fn store_batch(store: &dyn ActivationStore, certainty: Certainty, records: &[Activation]) {
+    let mut told = false;
+    while !records.is_empty() {
+        match store_once(store, certainty, records).await {
+            Ok(()) => break,
+            Err(error) if !told => {
+                told = true;
+                let cause = anyhow::Error::from(error);
+                error!(records = records.len(), "activation records cannot be stored and wait: {cause:#}");
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+    if told {
+        info!(records = records.len(), "activation records are stored again");
+    }
+}
+
+async fn store_once(
+    store: &dyn ActivationStore,
+    certainty: Certainty,
+    records: &[Activation],
+) -> Result<(), StoreError> {
+    match certainty {
+        Certainty::Known => store.store(records).await,
+        Certainty::Presumed => store.store(records).await,
+    }
+}
