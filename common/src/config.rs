@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use self::postgres::PostgresConfig;
 use crate::entity::limits::{ActionLimitRanges, ByteSize, Range};
+use crate::operator::Password;
 
 /// `whisk`: everything that controllers and invokers share or own.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -37,6 +38,8 @@ pub struct Config {
     pub query_limit: QueryLimit,
     /// `whisk.controller`
     pub controller: ControllerConfig,
+    /// `whisk.invoker`
+    pub invoker: InvokerConfig,
     /// `whisk.feature-flags`
     pub feature_flags: FeatureFlags,
     /// `whisk.loadbalancer`
@@ -278,6 +281,20 @@ impl Default for QueryLimit {
 pub struct ControllerConfig {
     /// How invocations are waited for.
     pub activation: WaitConfig,
+    /// Who may disable a controller.
+    pub username: String,
+    /// With this; without one nobody may.
+    pub password: Password,
+}
+
+/// `whisk.invoker`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct InvokerConfig {
+    /// Who may disable and enable an invoker.
+    pub username: String,
+    /// With this; without one nobody may.
+    pub password: Password,
 }
 
 /// `whisk.controller.activation`
@@ -433,8 +450,26 @@ impl Default for ProxyTimeouts {
 pub struct DockerConfig {
     /// The most containers that are created at once.
     pub parallel_runs: usize,
-    /// Networks, beside the host's own addresses, that actions must not reach: `10.1.0.0/16`.
+    /// Networks, beside the host's own addresses, that actions must not reach: `10.1.0.0/16`. As one text
+    /// they stand between commas.
+    #[serde(deserialize_with = "texts")]
     pub denied_networks: Vec<String>,
+}
+
+/// A list, or one text with commas, as the environment has it.
+fn texts<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Wire {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Wire::deserialize(deserializer)? {
+        Wire::List(list) => list,
+        Wire::Text(text) => {
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        }
+    })
 }
 
 impl Default for DockerConfig {

@@ -43,10 +43,13 @@ pub fn routes(config: &mut ServiceConfig) {
         // For operators.
         .service(open("/").get(root::info))
         .service(open("/ping").get(root::ping))
+        .service(open("/ready").get(root::can_serve))
         .service(open("/metrics").get(root::metrics))
+        .service(open("/metrics/targets").get(root::targets))
         .service(open("/invokers").get(root::invokers))
         .service(open("/invokers/healthy/count").get(root::healthy))
         .service(open("/invokers/ready").get(root::ready))
+        .service(web::resource("/disable").post(root::disable))
         .service(open("/activation").get(root::in_flight))
         .service(open("/activation/count").get(root::in_flight_count))
         // For everybody.

@@ -11,10 +11,11 @@ pub mod rights;
 use std::sync::Arc;
 
 use common::clock::Clock;
-use common::config::Throttles;
+use common::config::Throttles as Limits;
 use common::entity::identity::Right;
 use common::entity::limits::UserLimits;
 use common::store::{ArtifactStore, EntityKind, IdentityRecord, StoreError};
+use tokio::sync::watch;
 
 use self::rate::RateThrottle;
 use self::rights::{Resource, Verdict};
@@ -62,6 +63,29 @@ pub struct Entitlement {
     invocations: RateThrottle,
 }
 
+/// The system's throttles, and how many controllers share each.
+pub struct Throttles {
+    /// Where a namespace has none of its own.
+    pub limits: Limits,
+    /// How many controllers there are.
+    pub controllers: watch::Receiver<u32>,
+}
+
+impl Throttles {
+    /// A controller's part of a limit. Each of several may have a fifth more than its equal part, since
+    /// requests are not spread evenly, and at least 1 of what is not 0.
+    fn part(&self, limit: u64) -> u64 {
+        part(limit, u64::from(*self.controllers.borrow()))
+    }
+}
+
+fn part(limit: u64, controllers: u64) -> u64 {
+    if controllers <= 1 || limit == 0 {
+        return limit;
+    }
+    ((limit.saturating_mul(6)).div_ceil(5) / controllers).max(1)
+}
+
 impl Entitlement {
     /// With the system's throttles.
     pub fn new(
@@ -75,13 +99,15 @@ impl Entitlement {
 
     /// Charges an invocation to a namespace.
     pub fn charge_invocation(&self, namespace: &IdentityRecord) -> Result<(), Denial> {
-        if self.throttles.unthrottled {
+        let limits = &self.throttles.limits;
+        if limits.unthrottled {
             return Ok(());
         }
         let (uuid, own) = (namespace.key.uuid.as_str(), &namespace.limits);
-        let a_minute = own.invocations_per_minute.unwrap_or(self.throttles.invocations_per_minute);
-        self.invocations.charge(uuid, a_minute, self.clock.now())?;
-        concurrency::check(self.balancer.in_flight_of(uuid), concurrent_invocations(own, &self.throttles))
+        let a_minute = own.invocations_per_minute.unwrap_or(limits.invocations_per_minute);
+        self.invocations.charge(uuid, self.throttles.part(a_minute), self.clock.now())?;
+        let at_once = self.throttles.part(concurrent_invocations(own, limits));
+        concurrency::check(self.balancer.in_flight_of(uuid), at_once)
     }
 
     /// Whether a caller has a right to something.
@@ -106,6 +132,21 @@ impl Entitlement {
 }
 
 /// How many activations a namespace may have in flight.
-pub fn concurrent_invocations(own: &UserLimits, throttles: &Throttles) -> u64 {
+pub fn concurrent_invocations(own: &UserLimits, throttles: &Limits) -> u64 {
     own.concurrent_invocations.unwrap_or(throttles.concurrent_invocations)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // apache/openwhisk, core/controller/.../entitlement/Entitlement.scala: `dilateLimit`, `calculateLimit`
+    #[test]
+    fn several_controllers_share_a_limit_with_a_fifth_to_spare() {
+        for (limit, controllers, own) in
+            [(60, 1, 60), (60, 0, 60), (60, 2, 36), (60, 3, 24), (1, 2, 1), (0, 2, 0), (30, 100, 1)]
+        {
+            assert_eq!(part(limit, controllers), own, "{limit} for {controllers}");
+        }
+    }
 }

@@ -25,9 +25,19 @@ impl Gate {
         (!self.is_shut.load(Ordering::SeqCst)).then_some(visit)
     }
 
+    /// Lets nobody in any more.
+    pub fn close(&self) {
+        self.is_shut.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether nobody is let in.
+    pub fn is_shut(&self) -> bool {
+        self.is_shut.load(Ordering::SeqCst)
+    }
+
     /// Lets nobody in any more, and waits until all have left, at most `grace`. Returns whether they have.
     pub async fn shut(&self, grace: Duration) -> bool {
-        self.is_shut.store(true, Ordering::SeqCst);
+        self.close();
         let empty = async {
             loop {
                 let left = self.left.notified();

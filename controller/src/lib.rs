@@ -23,20 +23,29 @@ use common::bus::MessageBus;
 use common::clock::Clock;
 use common::config::Config;
 use common::entity::id::ControllerId;
+use common::journal::{Abandoned, Journal};
 use common::manifest::Manifest;
+use common::nodes::{self, Members};
+use common::readiness::Readiness;
+use common::record::writer::{Certainty, RecordWriter};
 use common::shutdown::Shutdown;
 use common::store::cache::{EntityCache, IdentityCache};
 use common::store::{ActivationStore, ArtifactStore, EntityKind, SubjectStore};
 use prometheus::Registry;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::api::app::App;
 use crate::entities::actions::Actions;
-use crate::entitlement::Entitlement;
+use crate::entitlement::{Entitlement, Throttles};
 use crate::gate::Gate;
 use crate::invoke::primitive::Primitive;
 use crate::load_balancer::LoadBalancer;
+use crate::load_balancer::ledger::Ledger;
+use crate::load_balancer::sharding::{self, Sharding};
 use crate::load_balancer::single::Single;
-use crate::metrics::{ActivationMetrics, BalancerMetrics, HttpMetrics};
+use crate::load_balancer::test_action;
+use crate::metrics::{ActivationMetrics, BalancerMetrics, FleetMetrics, HttpMetrics};
 
 /// The most identities that are remembered.
 const IDENTITIES: usize = 16_384;
@@ -55,6 +64,9 @@ const HEAD: Duration = Duration::from_secs(15);
 
 /// A connection that is closed is given so long to take its last answer.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// Between two looks at what is in flight, at the end.
+const SETTLING: Duration = Duration::from_millis(20);
 
 /// A server that stops gives requests so long, in seconds: the longest wait and a little more.
 const STOP: u64 = 65;
@@ -81,6 +93,28 @@ pub struct Parts {
     pub id: ControllerId,
     /// The day it was built, such as `2026-01-31`.
     pub build: String,
+    /// Who runs actions.
+    pub invokers: Invokers,
+    /// What must be in order for the controller to do its work.
+    pub readiness: Readiness,
+}
+
+/// The invokers that a controller sends orders to.
+pub enum Invokers {
+    /// One, in the same process.
+    One,
+    /// Many, which it shares with other controllers.
+    Many(Cluster),
+}
+
+/// What a controller needs that is one of several.
+pub struct Cluster {
+    /// The live nodes of the installation, this one included.
+    pub members: watch::Receiver<Members>,
+    /// This run's journal.
+    pub journal: Arc<Journal>,
+    /// Journals of controllers that are gone.
+    pub abandoned: Vec<Abandoned>,
 }
 
 /// A running controller. It serves as long as its servers run.
@@ -91,17 +125,42 @@ pub struct Controller {
 /// Subscribes to what invokers report and starts the controller's tasks on the caller's runtime.
 ///
 /// `shutdown` ends acknowledgements too, so it is to be requested after [`Controller::drain`].
-pub async fn start(parts: Parts, shutdown: Shutdown) -> anyhow::Result<Controller> {
-    let Parts { config, manifest, artifacts, subjects, activations, bus, clock, registry, id, build } = parts;
+pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Controller> {
+    let balancer_metrics = BalancerMetrics::register(&parts.registry, &parts.id.name)?;
+    let metrics = balancer_metrics.clone();
+    let (members, controllers, balancer) = match std::mem::replace(&mut parts.invokers, Invokers::One) {
+        Invokers::One => {
+            let (bus, stop) = (parts.bus.clone(), shutdown.clone());
+            let single: Arc<dyn LoadBalancer> =
+                Single::start(bus, &parts.id, &parts.config, metrics, stop).await?;
+            (watch::channel(Members::default()).1, watch::channel(1).1, single)
+        }
+        Invokers::Many(cluster) => {
+            let members = cluster.members.clone();
+            let controllers = count(members.clone(), &shutdown);
+            let many = many(&parts, cluster, controllers.clone(), metrics, &shutdown).await?;
+            (members, controllers, many)
+        }
+    };
+    let Parts {
+        config,
+        manifest,
+        artifacts,
+        subjects,
+        activations,
+        clock,
+        registry,
+        id,
+        build,
+        readiness,
+        ..
+    } = parts;
     let identities = IdentityCache::new(subjects, IDENTITIES);
     shutdown.spawn("identities", identities.clone().follow(shutdown.clone()));
     let cache = EntityCache::new(artifacts.clone(), EntityKind::Action, ACTIONS);
     shutdown.spawn("actions", cache.clone().follow(shutdown.clone()));
-    let balancer_metrics = BalancerMetrics::register(&registry, &id.name)?;
-    let balancer: Arc<dyn LoadBalancer> =
-        Single::start(bus, &id, &config, balancer_metrics.clone(), shutdown).await?;
-    let entitlement =
-        Entitlement::new(artifacts.clone(), balancer.clone(), clock.clone(), config.limits.clone());
+    let throttles = Throttles { limits: config.limits.clone(), controllers };
+    let entitlement = Entitlement::new(artifacts.clone(), balancer.clone(), clock.clone(), throttles);
     let actions = Actions::new(artifacts, cache.clone(), clock.clone(), config.clone(), manifest.clone());
     let primitive = Primitive {
         id,
@@ -127,9 +186,66 @@ pub async fn start(parts: Parts, shutdown: Shutdown) -> anyhow::Result<Controlle
         registry,
         clock,
         build,
+        members,
+        readiness,
         gate: Gate::default(),
     };
     Ok(Controller { app: Arc::new(app) })
+}
+
+/// How many controllers there are, as the members say.
+fn count(mut members: watch::Receiver<Members>, shutdown: &Shutdown) -> watch::Receiver<u32> {
+    let (sender, receiver) = watch::channel(nodes::controllers(&members.borrow_and_update()));
+    let stop = shutdown.clone();
+    shutdown.spawn("cluster size", async move {
+        loop {
+            tokio::select! {
+                () = stop.requested() => return,
+                changed = members.changed() => if changed.is_err() { return },
+            }
+            let count = nodes::controllers(&members.borrow_and_update());
+            sender.send_if_modified(|last| std::mem::replace(last, count) != count);
+        }
+    });
+    receiver
+}
+
+/// The balancer of a controller that is one of several.
+async fn many(
+    parts: &Parts,
+    cluster: Cluster,
+    controllers: watch::Receiver<u32>,
+    metrics: BalancerMetrics,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Arc<dyn LoadBalancer>> {
+    let Parts { bus, id, config, clock, activations, .. } = parts;
+    test_action::store(&*parts.artifacts, id, &parts.manifest, config, clock.now()).await?;
+    let (records, writing) =
+        RecordWriter::new(activations.clone(), cluster.journal.clone(), Certainty::Presumed);
+    let stop = shutdown.clone();
+    shutdown.spawn("presumed records", async move {
+        // What is not stored by then is in the journal.
+        tokio::select! {
+            () = stop.requested() => {}
+            () = writing => {}
+        }
+    });
+    let ledger = Arc::new(Ledger::new(cluster.journal, records, config.activation.clone(), clock.clone()));
+    let mut left = Vec::new();
+    for run in cluster.abandoned {
+        left.extend(ledger.take_up(run).await);
+    }
+    let sharding = sharding::Parts {
+        bus: bus.clone(),
+        id,
+        config,
+        clock: clock.clone(),
+        controllers,
+        ledger: Some((ledger, left)),
+        metrics,
+        fleet_metrics: FleetMetrics::register(&parts.registry, &id.name)?,
+    };
+    Ok(Sharding::start(sharding, shutdown.clone()).await?)
 }
 
 impl Controller {
@@ -163,6 +279,19 @@ impl Controller {
     /// more, and what was accepted runs at the next start.
     pub fn release(&self) {
         self.app.primitive.released.request();
+    }
+
+    /// Waits until nothing is in flight, at most `grace`. Returns whether that is so; what is left stays in
+    /// the journal, and a later run sees to it.
+    pub async fn settle(&self, grace: Duration) -> bool {
+        let deadline = Instant::now() + grace;
+        while self.app.balancer.in_flight_count() > 0 {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            tokio::time::sleep(SETTLING).await;
+        }
+        true
     }
 
     /// Takes no new work from now on (503), and waits until what was begun is answered, at most `grace`.

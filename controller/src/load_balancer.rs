@@ -8,6 +8,7 @@ pub mod dispatch;
 pub mod fleet;
 pub mod health;
 pub mod in_flight;
+pub mod ledger;
 pub mod schedule;
 pub mod sharding;
 pub mod single;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use common::bus::BusError;
 use common::entity::id::{ActivationId, InvokerId};
 use common::entity::limits::ActionLimits;
+use common::journal::JournalError;
 use common::message::ack::AckResult;
 use common::message::activation::ActivationMessage;
 use tokio::sync::oneshot;
@@ -44,9 +46,12 @@ pub enum BalancerError {
     /// It does not fit a message.
     #[error("the order does not fit a message")]
     TooLarge(#[source] BusError),
-    /// The bus or the invoker refused it.
+    /// The bus or the invoker refused it, or the bus is away.
     #[error("the order was refused")]
     Refused(#[source] BusError),
+    /// It could not be noted, so that it might have been lost.
+    #[error("the order was not entered in the journal")]
+    NotJournalled(#[source] JournalError),
 }
 
 /// The result of one blocking activation, once; an error if it was given up.

@@ -19,11 +19,12 @@ use common::entity::id::{ControllerId, InvokerId};
 use common::journal::Journal;
 use common::manifest::Manifest;
 use common::paths;
+use common::readiness::Readiness;
 use common::shutdown::Shutdown;
 use common::signals::Signals;
 use common::store::seal::Secret;
 use common::store::sqlite::SqliteStores;
-use controller::Controller;
+use controller::{Controller, Invokers};
 use invoker::Invoker;
 use invoker::metrics::InvokerMetrics;
 use invoker::pool::keep_alive::fixed::FixedTimes;
@@ -73,6 +74,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         registry: registry.clone(),
         id: ControllerId::new("0"),
         build: build_date(),
+        invokers: Invokers::One,
+        readiness: Readiness::default(),
     };
     let controller = controller::start(parts, background.clone()).await?;
     let servers = Servers::default();

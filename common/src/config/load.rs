@@ -136,6 +136,7 @@ mod tests {
                 ("CONFIG_whisk_memory_max", ""),
                 ("CONFIG_whisk_postgres_passwordFile", "/run/secrets/postgres"),
                 ("CONFIG_whisk_postgres_retention", "7 days"),
+                ("CONFIG_whisk_docker_deniedNetworks", "10.1.0.0/16, 10.2.0.0/16"),
                 ("CONFIG_whisk_loadbalancer_managedFraction", "80%"),
                 ("CONFIG_whisk_loadbalancer_blackboxFraction", "1"),
                 ("HOME", "/"),
@@ -143,6 +144,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(config.container_pool.user_memory, ByteSize::from_mb(512));
+        assert_eq!(config.docker.denied_networks, ["10.1.0.0/16", "10.2.0.0/16"]);
         assert_eq!(config.loadbalancer.managed_fraction, Fraction(0.8));
         assert_eq!(config.loadbalancer.blackbox_fraction, Fraction(1.0));
         assert_eq!(config.time_limit.max, Duration::from_secs(600));

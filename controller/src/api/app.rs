@@ -5,9 +5,12 @@ use std::sync::Arc;
 use common::clock::Clock;
 use common::config::Config;
 use common::manifest::Manifest;
+use common::nodes::Members;
+use common::readiness::Readiness;
 use common::store::ActivationStore;
 use common::store::cache::IdentityCache;
 use prometheus::Registry;
+use tokio::sync::watch;
 
 use crate::entities::actions::Actions;
 use crate::entitlement::Entitlement;
@@ -44,6 +47,10 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// The day it was built.
     pub build: String,
+    /// The live nodes of the installation; none are known where there is one process.
+    pub members: watch::Receiver<Members>,
+    /// What must be in order.
+    pub readiness: Readiness,
     /// Work that is under way.
     pub gate: Gate,
 }

@@ -12,9 +12,11 @@ use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use common::config::ControllerConfig;
 use common::entity::id::TransactionId;
 use common::entity::identity::{AuthKey, KEY_LENGTH};
 use common::entity::name::EntityName;
+use common::operator;
 use common::store::{IdentityRecord, seal};
 use futures::future::LocalBoxFuture;
 
@@ -68,6 +70,12 @@ impl FromRequest for Caller {
             Ok(Self { identity, transid, key })
         })
     }
+}
+
+/// Whether a request comes from the operator of this controller.
+pub fn is_operator(request: &HttpRequest, config: &ControllerConfig) -> bool {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    operator::is_operator(header, &config.username, &config.password)
 }
 
 /// What the header says, if it has the form of a uuid and a key.

@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use common::manifest::RuntimeKind;
 use serde::Serialize;
 use serde_json::json;
 
-use super::answer;
 use super::app::App;
 use super::error::ApiError;
+use super::{answer, caller};
 use crate::load_balancer::InvokerHealth;
 
 type Data = web::Data<App>;
@@ -138,6 +138,39 @@ pub async fn ready(app: Data) -> HttpResponse {
     } else {
         answer::json_with(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "unhealthy": share }))
     }
+}
+
+/// `GET /ready`: whether this controller can do its work at present, and if not, why not (ours).
+pub async fn can_serve(app: Data) -> HttpResponse {
+    let mut why = app.readiness.troubles();
+    if app.gate.is_shut() {
+        why.push("no new work is taken".to_owned());
+    }
+    match why.is_empty() {
+        true => answer::json(&json!({ "ready": true })),
+        false => answer::json_with(StatusCode::SERVICE_UNAVAILABLE, &json!({ "ready": false, "why": why })),
+    }
+}
+
+/// `GET /metrics/targets`: where Prometheus finds every controller and invoker, in the form of its HTTP
+/// service discovery (ours).
+pub async fn targets(app: Data) -> HttpResponse {
+    let members = app.members.borrow().clone();
+    let targets = members.iter().map(|member| {
+        let (job, id) = (member.kind.as_str(), member.id.to_string());
+        json!({ "targets": [member.address], "labels": { "job": job, "instance_id": id } })
+    });
+    answer::json(&targets.collect::<Vec<_>>())
+}
+
+/// `POST /disable`: takes no new work from now on; what is in flight goes on. For those who sign in with
+/// `whisk.controller`'s own credentials.
+pub async fn disable(app: Data, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    if !caller::is_operator(&request, &app.config.controller) {
+        return Err(ApiError::NoCredentials);
+    }
+    app.gate.close();
+    Ok(answer::text("controller is disabled"))
 }
 
 /// `GET /activation`

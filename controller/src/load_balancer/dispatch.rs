@@ -1,5 +1,6 @@
 //! What every balancer does with an order once it has an invoker for it: enter it, send it, hear its
-//! acknowledgements, give it up at its deadline. Each end of it is told to the [`Aftermath`] once.
+//! acknowledgements, give it up at its deadline. Each end of it is told to the [`Aftermath`] once. Where
+//! there is a [`Ledger`], what is entered survives this process.
 //!
 //! Upstream: `core/controller/.../loadBalancer/CommonLoadBalancer.scala`; unlike there an order that
 //! nobody took is struck out at once.
@@ -24,6 +25,7 @@ use tracing::{debug, warn};
 
 use super::health::Outcome;
 use super::in_flight::{Booking, Entry, Heard, InFlight};
+use super::ledger::{Ledger, Left};
 use super::{BalancerError, Order, Waiter};
 use crate::metrics::BalancerMetrics;
 
@@ -49,6 +51,7 @@ pub struct Dispatch {
     /// The book.
     pub in_flight: Arc<InFlight>,
     aftermath: Arc<dyn Aftermath>,
+    ledger: Option<Arc<Ledger>>,
     timeouts: BalancerConfig,
     standard: Duration,
     metrics: BalancerMetrics,
@@ -65,12 +68,22 @@ impl Dispatch {
         config: &Config,
         metrics: BalancerMetrics,
         aftermath: Arc<dyn Aftermath>,
+        ledger: Option<(Arc<Ledger>, Vec<Left>)>,
         shutdown: Shutdown,
     ) -> Result<Self, BusError> {
         let in_flight = Arc::new(InFlight::default());
-        let acks =
-            Acks { in_flight: in_flight.clone(), aftermath: aftermath.clone(), metrics: metrics.clone() };
-        let sweep = sweep(in_flight.clone(), aftermath.clone(), metrics.clone(), shutdown.clone());
+        let ledger = ledger.map(|(ledger, left)| {
+            // Before the first acknowledgement is heard, which may be one of theirs.
+            in_flight.take_up(left);
+            ledger
+        });
+        let books = Books {
+            in_flight: in_flight.clone(),
+            aftermath: aftermath.clone(),
+            ledger: ledger.clone(),
+            metrics: metrics.clone(),
+        };
+        let (acks, sweep) = (books.clone(), sweep(books, shutdown.clone()));
         let group = format!("completed{}", id.name);
         let acks = bus.subscribe(&Topic::completed(&id.name), &group, Arc::new(acks)).await?;
         shutdown.spawn("lost activations", sweep);
@@ -78,6 +91,7 @@ impl Dispatch {
             bus,
             in_flight,
             aftermath,
+            ledger,
             timeouts: config.loadbalancer.clone(),
             standard: config.time_limit.std,
             metrics,
@@ -104,11 +118,17 @@ impl Dispatch {
             false => (None, None),
         };
         let time_limit = Duration::from_millis(limits.timeout);
-        let deadline = Instant::now() + self.timeouts.completion_timeout(time_limit, self.standard);
+        let timeout = self.timeouts.completion_timeout(time_limit, self.standard);
         let bytes = serde_json::to_vec(&message).expect("a message of ours serializes to JSON");
-        let id = message.activation_id;
-        let namespace = message.user.namespace.uuid;
-        let entry = Entry { namespace, action: message.action, deadline, waiter, booking };
+        let (id, namespace) = (message.activation_id, message.user.namespace.uuid.clone());
+        let (action, deadline) = (message.action.clone(), Instant::now() + timeout);
+        let entry = Entry { namespace, action, deadline, waiter, booking };
+        if let Some(ledger) = &self.ledger
+            && let Err(error) = ledger.open(message, timeout.as_millis() as u64)
+        {
+            self.aftermath.freed(&entry);
+            return Err(BalancerError::NotJournalled(error));
+        }
         self.in_flight.open(id, entry);
         match self.see_through(Topic::invoker(invoker), id, bytes.into()).await {
             Ok(()) => {
@@ -122,12 +142,16 @@ impl Dispatch {
 
     fn see_through(&self, topic: Topic, id: ActivationId, order: Bytes) -> SeenThrough {
         let (bus, in_flight, aftermath) = (self.bus.clone(), self.in_flight.clone(), self.aftermath.clone());
+        let ledger = self.ledger.clone();
         let work = async move {
             let sent = bus.publish(&topic, order).await;
             if sent.is_err()
                 && let Some(entry) = in_flight.close(id)
             {
                 aftermath.freed(&entry);
+                if let Some(ledger) = ledger {
+                    ledger.close(id);
+                }
             }
             sent
         };
@@ -169,15 +193,17 @@ impl Drop for SeenThrough {
     }
 }
 
-/// Hears what becomes of orders. Within one process the invoker's task that publishes an acknowledgement
-/// does it itself.
-struct Acks {
+/// Where every end of an order is noted. Within one process the invoker's task that publishes an
+/// acknowledgement does it itself.
+#[derive(Clone)]
+struct Books {
     in_flight: Arc<InFlight>,
     aftermath: Arc<dyn Aftermath>,
+    ledger: Option<Arc<Ledger>>,
     metrics: BalancerMetrics,
 }
 
-impl Acks {
+impl Books {
     fn hear(&self, ack: Ack) {
         // What frees a slot says how it went, and where.
         let end = match &ack {
@@ -194,6 +220,9 @@ impl Acks {
             (Heard::Result | Heard::Unknown, None) | (Heard::Result, Some(_)) => {}
             (Heard::Completed, end) => {
                 self.metrics.regular.inc();
+                if let Some(ledger) = &self.ledger {
+                    ledger.close(id);
+                }
                 if let Some((invoker, outcome, _)) = end {
                     self.aftermath.ended(invoker, outcome);
                 }
@@ -210,7 +239,22 @@ impl Acks {
     }
 }
 
-impl Receiver for Acks {
+impl Books {
+    async fn give_up(&self, id: ActivationId, entry: &Entry) {
+        self.metrics.forced.inc();
+        let action = &entry.action;
+        warn!(activation.id = %id, action.fqn = %action, "no completion of {id} ({action}) was received in time");
+        self.aftermath.freed(entry);
+        if let Some(booking) = &entry.booking {
+            self.aftermath.ended(booking.invoker, Outcome::Timeout);
+        }
+        if let Some(ledger) = &self.ledger {
+            ledger.give_up(id).await;
+        }
+    }
+}
+
+impl Receiver for Books {
     fn receive(&self, delivery: Box<dyn Delivery>) {
         match serde_json::from_slice::<Ack>(delivery.message()) {
             Ok(ack) => self.hear(ack),
@@ -220,25 +264,14 @@ impl Receiver for Acks {
     }
 }
 
-async fn sweep(
-    in_flight: Arc<InFlight>,
-    aftermath: Arc<dyn Aftermath>,
-    metrics: BalancerMetrics,
-    shutdown: Shutdown,
-) {
+async fn sweep(books: Books, shutdown: Shutdown) {
     loop {
         tokio::select! {
             () = shutdown.requested() => return,
             () = tokio::time::sleep(SWEEP) => {}
         }
-        for (id, entry) in in_flight.overdue(Instant::now()) {
-            metrics.forced.inc();
-            let action = &entry.action;
-            warn!(activation.id = %id, action.fqn = %action, "no completion of {id} ({action}) was received in time");
-            aftermath.freed(&entry);
-            if let Some(booking) = &entry.booking {
-                aftermath.ended(booking.invoker, Outcome::Timeout);
-            }
+        for (id, entry) in books.in_flight.overdue(Instant::now()) {
+            books.give_up(id, &entry).await;
         }
     }
 }

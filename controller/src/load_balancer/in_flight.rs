@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use common::entity::id::ActivationId;
 use common::entity::name::Fqn;
@@ -13,6 +14,7 @@ use common::message::ack::{Ack, AckResult};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::ledger::Left;
 use super::schedule::Partition;
 use super::slots::Claim;
 
@@ -88,6 +90,16 @@ impl InFlight {
         book.entries.insert(id, entry);
     }
 
+    /// Enters what an earlier run left in flight. Where it was booked is not known any more.
+    pub fn take_up(&self, left: Vec<Left>) {
+        for Left { message, remaining_ms } in left {
+            let deadline = Instant::now() + Duration::from_millis(remaining_ms);
+            let (namespace, action) = (message.user.namespace.uuid, message.action);
+            let entry = Entry { namespace, action, deadline, waiter: None, booking: None };
+            self.open(message.activation_id, entry);
+        }
+    }
+
     /// Strikes out an activation that was not taken.
     pub fn close(&self, id: ActivationId) -> Option<Entry> {
         self.lock().remove(id)
@@ -150,8 +162,6 @@ impl InFlight {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use common::clock::Millis;
     use common::entity::id::{InvokerId, TransactionId};

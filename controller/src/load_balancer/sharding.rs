@@ -25,6 +25,7 @@ use super::dispatch::{Aftermath, Dispatch};
 use super::fleet::Fleet;
 use super::health::{Effect, Outcome, is_old};
 use super::in_flight::Entry;
+use super::ledger::{Ledger, Left};
 use super::test_action::TestActions;
 use super::{BalancerError, InvokerHealth, LoadBalancer, Order, Waiter};
 use crate::metrics::{BalancerMetrics, FleetMetrics};
@@ -55,6 +56,8 @@ pub struct Parts<'a> {
     pub clock: Arc<dyn Clock>,
     /// How many controllers there are, this one included.
     pub controllers: watch::Receiver<u32>,
+    /// What makes the book outlive this process, and what an earlier one had in its book.
+    pub ledger: Option<(Arc<Ledger>, Vec<Left>)>,
     /// What every balancer counts.
     pub metrics: BalancerMetrics,
     /// What this one counts.
@@ -72,7 +75,7 @@ impl Sharding {
     /// Subscribes to acknowledgements and pings, and starts to obey them on the runtime of the caller. The
     /// test action must be stored by then ([`super::test_action::store`]).
     pub async fn start(parts: Parts<'_>, shutdown: Shutdown) -> Result<Arc<Self>, StartError> {
-        let Parts { bus, id, config, clock, mut controllers, metrics, fleet_metrics } = parts;
+        let Parts { bus, id, config, clock, mut controllers, ledger, metrics, fleet_metrics } = parts;
         let count = *controllers.borrow_and_update();
         let supervisor = Arc::new(Supervisor {
             fleet: Fleet::new(config, count, fleet_metrics),
@@ -80,8 +83,8 @@ impl Sharding {
             started: Instant::now(),
             clock,
         });
-        let dispatch =
-            Dispatch::start(bus.clone(), id, config, metrics, supervisor.clone(), shutdown.clone()).await?;
+        let (aftermath, stop) = (supervisor.clone(), shutdown.clone());
+        let dispatch = Dispatch::start(bus.clone(), id, config, metrics, aftermath, ledger, stop).await?;
         let group = format!("health{}", id.name);
         let pings = bus.subscribe(&Topic::health(), &group, supervisor.clone()).await?;
         shutdown.spawn("supervision", supervise(supervisor.clone(), controllers, shutdown.clone()));
@@ -239,6 +242,7 @@ mod tests {
             config: &Config::default(),
             clock: Arc::new(VirtualClock::at(Millis(3_600_000))),
             controllers,
+            ledger: None,
             metrics: BalancerMetrics::register(&registry, "0").unwrap(),
             fleet_metrics: FleetMetrics::register(&registry, "0").unwrap(),
         };

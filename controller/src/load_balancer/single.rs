@@ -49,7 +49,8 @@ impl Single {
         shutdown: Shutdown,
     ) -> Result<Arc<Self>, BusError> {
         let aftermath = Arc::new(NothingBooked);
-        let dispatch = Dispatch::start(bus.clone(), id, config, metrics, aftermath, shutdown.clone()).await?;
+        let dispatch =
+            Dispatch::start(bus.clone(), id, config, metrics, aftermath, None, shutdown.clone()).await?;
         let pings = Inbox::open(&*bus, &Topic::health(), &format!("health{}", id.name)).await?;
         let (seen, invoker) = watch::channel(None);
         shutdown.spawn("pings", hear_pings(pings, seen, shutdown.clone()));

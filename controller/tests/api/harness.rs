@@ -20,11 +20,12 @@ use common::manifest::Manifest;
 use common::message::ack::{Ack, AckResult};
 use common::message::activation::ActivationMessage;
 use common::message::ping::PingMessage;
+use common::readiness::Readiness;
 use common::shutdown::Shutdown;
 use common::store::seal::Secret;
 use common::store::sqlite::SqliteStores;
 use common::store::{ArtifactStore, Document, EntityKind, SubjectRecord};
-use controller::{Controller, Parts};
+use controller::{Controller, Invokers, Parts};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -118,6 +119,8 @@ impl Whisk {
             registry: prometheus::Registry::new(),
             id: ControllerId::new("0"),
             build: "2026-01-31".into(),
+            invokers: Invokers::One,
+            readiness: Readiness::default(),
         };
         let controller = controller::start(parts, shutdown.clone()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -111,6 +111,7 @@ impl World {
             config: &Config::default(),
             clock: Arc::new(VirtualClock::at(STARTED)),
             controllers: count,
+            ledger: None,
             metrics: metrics.clone(),
             fleet_metrics: fleet.clone(),
         };
