@@ -78,10 +78,18 @@ pub trait Delivery: Send {
     fn written(&self) -> Option<Millis> {
         None
     }
+    /// Its place in the topic, where the bus numbers messages.
+    fn position(&self) -> Option<u64> {
+        None
+    }
     /// The owner holds the message; the bus may forget it.
     fn accept(self: Box<Self>);
-    /// The owner cannot take it, and whoever published it is told why, where the bus can tell.
+    /// The owner cannot take it now. Whoever published it is told why, where the bus can tell; else it is
+    /// handed out again.
     fn refuse(self: Box<Self>, why: &str);
+    /// The owner can never take it. Whoever published it is told why, where the bus can tell; it is not
+    /// handed out again.
+    fn discard(self: Box<Self>, why: &str);
 }
 
 /// Who reads a topic.

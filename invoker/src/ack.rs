@@ -63,6 +63,17 @@ impl AckSender {
         self.send(message, ack);
     }
 
+    /// Both, of an activation whose record is stored: whoever waits reads it.
+    pub fn recorded(&self, message: &ActivationMessage) {
+        let ack = Ack::Combined {
+            transid: message.transid.clone(),
+            response: AckResult::Id(message.activation_id),
+            is_system_error: false,
+            instance: self.instance.clone(),
+        };
+        self.send(message, ack);
+    }
+
     fn send(&self, message: &ActivationMessage, ack: Ack) {
         let topic = Topic::completed(&message.root_controller_index.name);
         let (bus, id) = (self.bus.clone(), message.activation_id);

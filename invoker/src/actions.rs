@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use common::entity::action::Action;
 use common::entity::activation::{Response, Status};
@@ -11,7 +12,8 @@ use common::manifest::Manifest;
 use common::message::activation::ActivationMessage;
 use common::store::cache::{Cached, EntityCache, Lookup};
 use common::store::{ArtifactStore, Revision, StoreError};
-use tracing::error;
+use tokio::time::{Instant, sleep};
+use tracing::{error, warn};
 
 use crate::container::Pull;
 use crate::job::Executable;
@@ -20,6 +22,11 @@ use crate::job::Executable;
 const CODE_CACHE: usize = 64 * 1024 * 1024;
 /// Actions whose decisions are kept.
 const MAX_EXECUTABLES: usize = 10_000;
+
+/// How long an activation that was accepted waits for a store that is away.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two attempts.
+const RETRY: Duration = Duration::from_millis(200);
 
 const NOT_FOUND: &str = "Action could not be found or may have been deleted.";
 const MISMATCH: &str = "Action version is not compatible and cannot be invoked.";
@@ -60,7 +67,7 @@ impl Actions {
     pub async fn resolve(&self, message: &ActivationMessage) -> Result<Arc<Executable>, Response> {
         let id = message.action.id();
         let revision = message.revision.clone().map(Revision);
-        let cached = match self.cache.get_at(&id, revision.as_ref()).await {
+        let cached = match patiently(|| self.cache.get_at(&id, revision.as_ref())).await {
             Ok(Lookup::Found(cached)) => cached,
             Ok(Lookup::Missing) => return Err(Response::error(Status::ApplicationError, NOT_FOUND)),
             Ok(Lookup::OtherKind) | Err(StoreError::Corrupt { .. }) => {
@@ -122,7 +129,7 @@ impl Actions {
             error!(action.fqn = %executable.action.fqn(), "the code of {} cannot be fetched: {why}", executable.action.fqn());
             Response::error(Status::WhiskError, NOT_FETCHED)
         };
-        let bytes = match self.store.code(&reference.digest).await {
+        let bytes = match patiently(|| self.store.code(&reference.digest)).await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Err(failed("it is not in the store".to_owned())),
             Err(error) => return Err(failed(format!("{:#}", anyhow::Error::from(error)))),
@@ -135,6 +142,23 @@ impl Actions {
 
     fn code_cache(&self) -> std::sync::MutexGuard<'_, CodeCache> {
         self.code.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads from the store, again and again while it is away, at most for [`PATIENCE`].
+pub async fn patiently<T, F>(read: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match read().await {
+            Err(error) if error.is_retryable() && Instant::now() < deadline => {
+                warn!("the store is asked again: {:#}", anyhow::Error::from(error));
+                sleep(RETRY).await;
+            }
+            other => return other,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::clock::Clock;
+use common::clock::{Clock, Millis};
 use common::config::Config;
 use common::entity::limits::UserLimits;
 use common::journal::Journal;
@@ -37,6 +37,8 @@ pub struct Context {
     pub keep_alive: Arc<dyn KeepAlive>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
+    /// When this invoker started.
+    pub started: Millis,
     /// Owns the tasks.
     pub tasks: Shutdown,
     /// Counts.

@@ -1,20 +1,27 @@
 //! Bus to pool: a message is journalled, then accepted, then resolved and run.
 //!
 //! Never more is taken than may wait: beyond that the bus refuses, and the caller is told that the
-//! platform is overloaded.
+//! platform is overloaded, or the message waits in the bus. What comes after its completion time-out is
+//! not run: its controller has given it up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::bus::{Delivery, Receiver};
+use common::clock::Millis;
+use common::entity::activation::{Response, Status};
 use common::journal::JournalError;
 use common::message::activation::ActivationMessage;
 use futures::FutureExt;
 use tracing::{error, warn};
 
+use crate::actions::patiently;
 use crate::context::Context;
 use crate::job::Job;
 use crate::pool::Pool;
 use common::record;
+
+const TOO_LATE: &str = "The action was not run: its time was over before it could begin.";
 
 /// Takes orders for a pool.
 pub struct Feed {
@@ -35,16 +42,16 @@ fn take(delivery: Box<dyn Delivery>, context: &Arc<Context>, pool: &Arc<Pool>) {
         Ok(message) => message,
         Err(error) => {
             error!("a message cannot be read and is dropped: {error}");
-            return delivery.refuse("the message cannot be read");
+            return delivery.discard("the message cannot be read");
         }
     };
     let max = context.config.container_pool.max_queued;
     if pool.waiting() >= max {
         return delivery.refuse(&format!("{max} activations wait already"));
     }
-    let id = message.activation_id;
-    match context.journal.accepted(id, context.clock.now(), delivery.message()) {
-        Ok(()) => delivery.accept(),
+    let (id, at) = (message.activation_id, delivery.written().unwrap_or_else(|| context.clock.now()));
+    match context.journal.accepted(id, at, delivery.message()) {
+        Ok(()) => {}
         Err(JournalError::Duplicate(_)) => {
             warn!(activation.id = %id, "a second delivery is dropped");
             return delivery.accept();
@@ -54,16 +61,30 @@ fn take(delivery: Box<dyn Delivery>, context: &Arc<Context>, pool: &Arc<Pool>) {
             return delivery.refuse(&error.to_string());
         }
     }
-    submit(message, context, pool);
+    // Messages come in their order, and none after one that was refused.
+    if let Some(position) = delivery.position()
+        && let Err(error) = context.journal.reached(position + 1)
+    {
+        warn!(activation.id = %id, "the journal cannot be written: {error}");
+    }
+    delivery.accept();
+    submit(message, at, context, pool);
 }
 
 /// Finds the action of an accepted message and gives both to the pool. Mostly the action is at hand;
 /// where it must be read, that does not hold up the messages behind.
-pub fn submit(message: ActivationMessage, context: &Arc<Context>, pool: &Arc<Pool>) {
+pub fn submit(message: ActivationMessage, at: Millis, context: &Arc<Context>, pool: &Arc<Pool>) {
     let (message, context, pool) = (Arc::new(message), context.clone(), pool.clone());
     let tasks = context.tasks.clone();
     let mut work = Box::pin(async move {
+        // What was there before us may be what an earlier run has finished.
+        if at < context.started && is_done(&message, &context).await {
+            return;
+        }
         match context.actions.resolve(&message).await {
+            Ok(executable) if context.clock.now() > deadline(at, executable.time_limit(), &context) => {
+                fail(&context, &message, Response::error(Status::WhiskError, TOO_LATE)).await;
+            }
             Ok(executable) => pool.submit(Job::new(message, executable)),
             Err(response) => fail(&context, &message, response).await,
         }
@@ -73,12 +94,35 @@ pub fn submit(message: ActivationMessage, context: &Arc<Context>, pool: &Arc<Poo
     }
 }
 
+/// When the controller counts an activation as lost, so that it is not begun any more.
+fn deadline(at: Millis, limit: Duration, context: &Context) -> Millis {
+    let standard = context.config.time_limit.std;
+    let timeout = context.config.loadbalancer.completion_timeout(limit, standard);
+    Millis(at.0 + timeout.as_millis() as u64)
+}
+
+/// Whether an activation of an earlier run is done with. One that has its record is: its controller is told,
+/// in case it was not, and the journal forgets it. So is one of which the store does not say whether it
+/// has: it must neither run twice nor lose its record, so it stays in the journal for the next start.
+pub async fn is_done(message: &ActivationMessage, context: &Context) -> bool {
+    let id = message.activation_id;
+    match patiently(|| context.activations.contains(id)).await {
+        Ok(true) => {
+            context.acks.recorded(message);
+            context.records.skip(id).await;
+            true
+        }
+        Ok(false) => false,
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            error!(activation.id = %id, "{id} stays in the journal, since the store cannot be asked: {error:#}");
+            true
+        }
+    }
+}
+
 /// Ends an activation whose action could not be had.
-async fn fail(
-    context: &Context,
-    message: &ActivationMessage,
-    response: common::entity::activation::Response,
-) {
+async fn fail(context: &Context, message: &ActivationMessage, response: Response) {
     let record = record::fallback(message, context.clock.now(), response);
     let text = serde_json::to_vec(&record).expect("a record serializes");
     if let Err(error) = context.journal.outcome(message.activation_id, text.into()) {

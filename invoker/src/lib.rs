@@ -18,7 +18,6 @@ pub mod proxy;
 pub mod recovery;
 pub mod response;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,11 +26,12 @@ use common::bus::{MessageBus, Subscription, Topic};
 use common::clock::Clock;
 use common::config::Config;
 use common::entity::id::InvokerId;
-use common::journal::{self, Journal};
+use common::journal::{Abandoned, Journal};
 use common::manifest::Manifest;
 use common::shutdown::Shutdown;
 use common::store::cache::EntityCache;
 use common::store::{ActivationStore, ArtifactStore, EntityKind};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{error, info};
 
@@ -47,6 +47,8 @@ use pool::keep_alive::KeepAlive;
 
 /// Actions that are kept in memory.
 const CACHED_ACTIONS: usize = 10_000;
+/// Until every controller has heard that this invoker wants no work, and what it sent before has come.
+const HEARD: Duration = Duration::from_secs(1);
 /// How long records may take to be stored at the end; what is not stays in the journal.
 const FLUSH: Duration = Duration::from_secs(10);
 
@@ -70,8 +72,8 @@ pub struct Parts {
     pub runtime: Arc<dyn ContainerRuntime>,
     /// This run's journal.
     pub journal: Arc<Journal>,
-    /// Where journals lie.
-    pub state_dir: PathBuf,
+    /// Journals of runs that are gone.
+    pub abandoned: Vec<Abandoned>,
     /// How long idle containers live.
     pub keep_alive: Arc<dyn KeepAlive>,
     /// The time of day.
@@ -84,7 +86,8 @@ pub struct Parts {
 pub struct Invoker {
     context: Arc<Context>,
     pool: Arc<Pool>,
-    feed: Subscription,
+    feed: Option<Subscription>,
+    enabled: watch::Sender<bool>,
     feeding: Shutdown,
     tasks: Shutdown,
     writer: JoinHandle<()>,
@@ -95,8 +98,8 @@ impl Invoker {
     pub async fn start(parts: Parts) -> anyhow::Result<Self> {
         let tasks = Shutdown::new();
         let feeding = tasks.child();
+        // Orders name revisions, so that nothing has to be heard of changes.
         let cache = EntityCache::new(parts.artifacts.clone(), EntityKind::Action, CACHED_ACTIONS);
-        feeding.spawn("action cache", cache.clone().follow(feeding.clone()));
         let (records, writing) =
             RecordWriter::new(parts.activations.clone(), parts.journal.clone(), Certainty::Known);
         let writer = tasks.spawn("records", writing);
@@ -110,22 +113,42 @@ impl Invoker {
             journal: parts.journal,
             records,
             keep_alive: parts.keep_alive,
+            started: parts.clock.now(),
             clock: parts.clock,
             tasks: tasks.clone(),
             metrics: parts.metrics,
         });
         let prefix = format!("wsk{}{}", parts.unique_name, parts.instance.instance);
         let pool = Pool::new(context.clone(), prefix);
-        let abandoned =
-            journal::take_over(&parts.state_dir, |_| true).context("the journals of earlier runs")?;
-        for run in abandoned {
+        for run in parts.abandoned {
             recovery::recover(run, &context, &pool).await;
         }
         let topic = Topic::invoker(parts.instance.instance);
         let feed = Arc::new(Feed { context: context.clone(), pool: pool.clone() });
         let feed = parts.bus.subscribe(&topic, topic.as_str(), feed).await.context("the invoker's topic")?;
-        feeding.spawn("pings", ping::run(parts.bus.clone(), parts.instance, feeding.clone()));
-        Ok(Self { context, pool, feed, feeding, tasks, writer })
+        let (enabled, wants_work) = watch::channel(true);
+        feeding.spawn("pings", ping::run(parts.bus.clone(), parts.instance, wants_work, feeding.clone()));
+        Ok(Self { context, pool, feed: Some(feed), enabled, feeding, tasks, writer })
+    }
+
+    /// Whether it says that it wants work. What comes none the less is run.
+    pub fn enabled(&self) -> watch::Sender<bool> {
+        self.enabled.clone()
+    }
+
+    /// Finishes what another invoker has left: see [`Parts::abandoned`].
+    pub async fn take_up(&self, run: Abandoned) {
+        recovery::recover(run, &self.context, &self.pool).await;
+    }
+
+    /// Leaves the others in good order: says that it wants no work, takes what was sent to it before that
+    /// was heard, and runs all of it, for at most `grace`. What is left then stays in the journal. To be
+    /// followed by [`Invoker::drain`].
+    pub async fn leave(&mut self, grace: Duration) -> bool {
+        self.enabled.send_replace(false);
+        tokio::time::sleep(HEARD).await;
+        self.feed = None;
+        self.pool.settle(grace).await
     }
 
     /// Memory of all containers, MB.
@@ -136,9 +159,9 @@ impl Invoker {
     /// Stops in order: no more orders, what runs may end, containers go, records are stored, the journal
     /// is closed, and the container runtime removes what it made. Returns whether nothing is left over.
     pub async fn drain(self, grace: Duration) -> bool {
-        let Self { context, pool, feed, feeding, tasks, writer } = self;
+        let Self { context, pool, feed, enabled, feeding, tasks, writer } = self;
         let mut clean = feeding.finish(Duration::from_secs(5)).await;
-        drop(feed);
+        drop((feed, enabled));
         clean &= pool.drain(grace).await;
         drop(pool);
         let (runtime, journal) = (context.runtime.clone(), context.journal.clone());

@@ -101,6 +101,11 @@ impl Pool {
         self.state().used_mb()
     }
 
+    /// Waits until no job runs and none waits, at most `grace`. Returns whether that is so.
+    pub async fn settle(&self, grace: Duration) -> bool {
+        self.wait_until(grace, |state| state.active() == 0 && state.waiting() == 0).await
+    }
+
     /// Lets what runs end, for at most `grace`, then removes all containers. Jobs that have no container
     /// yet stay in the journal for the next start. Returns whether all is gone in order.
     pub async fn drain(self: &Arc<Self>, grace: Duration) -> bool {

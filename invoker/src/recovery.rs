@@ -2,9 +2,7 @@
 //! accepted gets its record, or runs if it never began.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use common::clock::Millis;
 use common::entity::activation::{Activation, Response, Status};
 use common::journal::{Abandoned, JournalError, OpenEntry};
 use common::message::activation::ActivationMessage;
@@ -46,12 +44,6 @@ async fn take_up(entry: OpenEntry, context: &Arc<Context>, pool: &Arc<Pool>) {
         Err(JournalError::Duplicate(_)) => return,
         Err(error) => error!(activation.id = %id, "the journal cannot be written: {error}"),
     }
-    // Stored, and the process ended before its journal knew.
-    match context.activations.contains(id).await {
-        Ok(true) => return context.records.skip(id).await,
-        Ok(false) => {}
-        Err(error) => warn!(activation.id = %id, "the store cannot be asked: {error}"),
-    }
     let message: ActivationMessage = match serde_json::from_slice(&entry.message) {
         Ok(message) => message,
         Err(error) => {
@@ -59,6 +51,10 @@ async fn take_up(entry: OpenEntry, context: &Arc<Context>, pool: &Arc<Pool>) {
             return context.records.skip(id).await;
         }
     };
+    // Stored, perhaps, and the process ended before its journal knew.
+    if feed::is_done(&message, context).await {
+        return;
+    }
     let now = context.clock.now();
     let record = match entry.outcome.as_deref().map(serde_json::from_slice::<Activation>) {
         Some(Ok(mut record)) => {
@@ -68,11 +64,7 @@ async fn take_up(entry: OpenEntry, context: &Arc<Context>, pool: &Arc<Pool>) {
         _ if entry.started || entry.outcome.is_some() => {
             record::fallback(&message, now, Response::error(Status::WhiskError, ABNORMAL_RUN))
         }
-        _ if now > deadline(&entry, &message, context).await => {
-            let text = "The action was not run: its time was over when the platform was started again.";
-            record::fallback(&message, now, Response::error(Status::WhiskError, text))
-        }
-        _ => return feed::submit(message, context, pool),
+        _ => return feed::submit(message, entry.at, context, pool),
     };
     let text = serde_json::to_vec(&record).expect("a record serializes");
     if let Err(error) = context.journal.outcome(id, text.into()) {
@@ -84,15 +76,4 @@ async fn take_up(entry: OpenEntry, context: &Arc<Context>, pool: &Arc<Pool>) {
     } else {
         context.records.skip(id).await;
     }
-}
-
-/// After the completion time-out the controller counts the activation as lost.
-async fn deadline(entry: &OpenEntry, message: &ActivationMessage, context: &Context) -> Millis {
-    let standard = context.config.time_limit.std;
-    let limit = match context.actions.resolve(message).await {
-        Ok(executable) => executable.time_limit(),
-        Err(_) => standard,
-    };
-    let timeout: Duration = context.config.loadbalancer.completion_timeout(limit, standard);
-    Millis(entry.at.0 + timeout.as_millis() as u64)
 }

@@ -16,7 +16,7 @@ use common::bus::memory::MemoryBus;
 use common::clock::{Clock, Millis, SystemClock};
 use common::config::{self, Config};
 use common::entity::id::{ControllerId, InvokerId};
-use common::journal::Journal;
+use common::journal::{self, Journal};
 use common::manifest::Manifest;
 use common::paths;
 use common::readiness::Readiness;
@@ -197,6 +197,8 @@ async fn start_invoker(
             Err(error) => warn!("actions cannot call back: the API cannot listen on {gateway}: {error}"),
         }
     }
+    let abandoned = journal::take_over(&parts.data.join(paths::STATE), |_| true)
+        .context("the journals of earlier runs cannot be read")?;
     let instance = InvokerId::new(0, parts.config.container_pool.user_memory);
     let invoker = Invoker::start(invoker::Parts {
         instance,
@@ -209,7 +211,7 @@ async fn start_invoker(
         bus: parts.bus,
         runtime,
         journal: parts.journal,
-        state_dir: parts.data.join(paths::STATE),
+        abandoned,
         clock: parts.clock,
         metrics: InvokerMetrics::register(registry)?,
     });

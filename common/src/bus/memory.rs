@@ -145,6 +145,10 @@ impl Delivery for MemoryDelivery {
     fn refuse(self: Box<Self>, why: &str) {
         let _ = self.tell.send(Err(why.to_owned()));
     }
+
+    fn discard(self: Box<Self>, why: &str) {
+        self.refuse(why);
+    }
 }
 
 #[cfg(test)]

@@ -229,6 +229,10 @@ mod tests {
         fn refuse(self: Box<Self>, why: &str) {
             unreachable!("a ping is never refused: {why}");
         }
+
+        fn discard(self: Box<Self>, why: &str) {
+            self.refuse(why);
+        }
     }
 
     #[tokio::test(start_paused = true)]
