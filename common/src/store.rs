@@ -269,6 +269,9 @@ pub struct ActivationQuery {
 pub trait ActivationStore: Send + Sync {
     /// Stores a batch. Storing a record again replaces it, so that a batch may be repeated.
     async fn store(&self, batch: &[Activation]) -> Result<(), StoreError>;
+    /// Stores those of a batch of which there is no record yet: what is presumed never replaces what is
+    /// known, and [`ActivationStore::store`] replaces it like any other record. The first of an id counts.
+    async fn presume(&self, batch: &[Activation]) -> Result<(), StoreError>;
     /// The record of that id, if it is of that namespace.
     async fn get(&self, namespace: &EntityName, id: ActivationId) -> Result<Option<Activation>, StoreError>;
     /// Whether there is a record of that id in any namespace.

@@ -141,6 +141,7 @@ macro_rules! suite {
                 activations {
                     a_record_is_kept_whole,
                     a_batch_may_be_repeated_and_replaces,
+                    what_is_presumed_never_replaces_what_is_known,
                     lists_are_newest_first_paged_and_filtered,
                     counts_follow_the_filters,
                     large_batches_and_odd_sizes_are_stored_whole,

@@ -130,6 +130,6 @@ async fn store_once(
 ) -> Result<(), StoreError> {
     match certainty {
         Certainty::Known => store.store(records).await,
-        Certainty::Presumed => store.store(records).await,
+        Certainty::Presumed => store.presume(records).await,
     }
 }

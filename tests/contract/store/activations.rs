@@ -113,6 +113,62 @@ pub(super) async fn a_batch_may_be_repeated_and_replaces(place: impl Place, one:
     two.stop().await;
 }
 
+pub(super) async fn what_is_presumed_never_replaces_what_is_known(_: impl Place, one: Process) {
+    let store = one.activations.as_ref();
+    let named = |name: &str| ActivationQuery { name: Some(name.into()), ..query("ns") };
+    let counts = async || {
+        let counted = futures::future::join_all([query("ns"), named("a"), named("b")].map(async |query| {
+            let (count, listed) = (store.count(&query).await.unwrap(), store.heads(&query).await.unwrap());
+            assert_eq!(count, listed.len() as u64, "{query:?}");
+            count
+        }));
+        counted.await
+    };
+    let is = async |wanted: &Activation| {
+        let id = wanted.head.activation_id;
+        let stored = store.get(&wanted.head.namespace, id).await.unwrap().unwrap();
+        assert_eq!(text(&stored), text(wanted));
+    };
+    let presumed = |id: u32| {
+        let mut record = record(id, "ns/a", u64::from(id));
+        record.response = Response::error(Status::WhiskError, "presumed");
+        record
+    };
+    let real = |id: u32| record(id, "ns/b", 1_000 + u64::from(id));
+
+    // The real outcome comes second.
+    store.presume(&[presumed(1)]).await.unwrap();
+    is(&presumed(1)).await;
+    assert_eq!(counts().await, [1, 1, 0]);
+    store.store(&[real(1)]).await.unwrap();
+    is(&real(1)).await;
+    assert_eq!(counts().await, [1, 0, 1]);
+
+    // It comes first, also beside records that are new and one that is presumed already.
+    store.store(&[real(2)]).await.unwrap();
+    store.presume(&[presumed(3)]).await.unwrap();
+    let mut again = presumed(3);
+    again.logs = vec!["later".into()];
+    let mut batch = vec![presumed(1), presumed(4), presumed(2), again, presumed(5)];
+    batch.push(real(5));
+    for _ in 0..2 {
+        store.presume(&batch).await.unwrap();
+        for wanted in [real(1), real(2), presumed(3), presumed(4), presumed(5)] {
+            is(&wanted).await;
+        }
+        assert_eq!(counts().await, [5, 3, 2]);
+    }
+
+    // Batches of more than one statement, a third of it known.
+    store.store(&(10..40).map(real).collect::<Vec<_>>()).await.unwrap();
+    store.presume(&(10..100).map(presumed).collect::<Vec<_>>()).await.unwrap();
+    store.presume(&[]).await.unwrap();
+    assert_eq!(counts().await, [95, 63, 32]);
+    store.store(&(10..100).map(real).collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(counts().await, [95, 3, 92]);
+    one.stop().await;
+}
+
 pub(super) async fn lists_are_newest_first_paged_and_filtered(_: impl Place, one: Process) {
     let store = one.activations.as_ref();
     let batch = [

@@ -28,13 +28,23 @@ use crate::entity::name::EntityName;
 const ROWS: usize = 1_024;
 const BYTES: usize = 32 << 20;
 
-const UPSERT: &str = "INSERT INTO activations \
-    (id, namespace, filter_name, start, status, size, head, result, logs) \
-    SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::smallint[], $6::bigint[], \
-    $7::text[], $8::text[], $9::text[]) \
-    ON CONFLICT (id) DO UPDATE SET namespace = excluded.namespace, filter_name = excluded.filter_name, \
-    start = excluded.start, status = excluded.status, size = excluded.size, head = excluded.head, \
-    result = excluded.result, logs = excluded.logs";
+macro_rules! insert {
+    ($on_conflict:literal) => {
+        concat!(
+            "INSERT INTO activations (id, namespace, filter_name, start, status, size, head, result, logs) \
+             SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::smallint[], \
+             $6::bigint[], $7::text[], $8::text[], $9::text[]) ON CONFLICT (id) DO ",
+            $on_conflict
+        )
+    };
+}
+
+const REPLACE: &str = insert!(
+    "UPDATE SET namespace = excluded.namespace, filter_name = excluded.filter_name, \
+     start = excluded.start, status = excluded.status, size = excluded.size, head = excluded.head, \
+     result = excluded.result, logs = excluded.logs"
+);
+const PRESUME: &str = insert!("NOTHING");
 const GET: &str =
     "SELECT id, status, size, head, result, logs FROM activations WHERE id = $1 AND namespace = $2";
 const CONTAINS: &str = "SELECT EXISTS (SELECT 1 FROM activations WHERE id = $1)";
@@ -108,11 +118,11 @@ impl PostgresActivations {
         Self { database }
     }
 
-    async fn insert(&self, rows: &[Row]) -> Result<(), Refusal> {
+    async fn insert(&self, statement: &'static str, rows: &[Row]) -> Result<(), Refusal> {
         fn column<'a, T>(rows: &'a [Row], value: impl Fn(&'a Row) -> T) -> Vec<T> {
             rows.iter().map(value).collect()
         }
-        let insert = sqlx::query(UPSERT)
+        let insert = sqlx::query(statement)
             .bind(column(rows, |row| row.id))
             .bind(column(rows, |row| row.namespace.as_str()))
             .bind(column(rows, |row| row.filter_name.as_str()))
@@ -128,16 +138,40 @@ impl PostgresActivations {
 
     /// Stores the error that takes the place of a row. If even that is refused the record is lost, which
     /// is said; to try it for ever would lose all that come after it.
-    async fn insert_error(&self, row: &Row, cause: &sqlx::Error) -> Result<(), Refusal> {
+    async fn insert_error(
+        &self,
+        statement: &'static str,
+        row: &Row,
+        cause: &sqlx::Error,
+    ) -> Result<(), Refusal> {
         let id = row.id.simple();
         error!(activation.id = %id, "the record of {id} cannot be stored; an error takes its place: {cause}");
-        match self.insert(&[row.with_error(cause)]).await {
+        match self.insert(statement, &[row.with_error(cause)]).await {
             Err(Refusal::Row(cause)) => {
                 error!(activation.id = %id, "nor can the error: {id} has no record: {cause}");
                 Ok(())
             }
             done => done,
         }
+    }
+
+    /// Runs one of the inserting statements over all rows.
+    async fn write(&self, statement: &'static str, rows: &[Row]) -> Result<(), StoreError> {
+        let mut left = statements(rows);
+        left.reverse();
+        while let Some(rows) = left.pop() {
+            let done = match (self.insert(statement, rows).await, rows) {
+                (Err(Refusal::Row(cause)), [row]) => self.insert_error(statement, row, &cause).await,
+                (Err(Refusal::Row(_)), _) => {
+                    let (first, second) = rows.split_at(rows.len() / 2);
+                    left.extend([second, first]);
+                    Ok(())
+                }
+                (done, _) => done,
+            };
+            done.map_err(|(Refusal::Row(error) | Refusal::Away(error))| failed("store activations")(error))?;
+        }
+        Ok(())
     }
 
     async fn rows<T>(
@@ -171,21 +205,12 @@ impl ActivationStore for PostgresActivations {
         let records = batch.iter().enumerate();
         let records = records.filter(|(place, record)| last[&record.head.activation_id] == *place);
         let rows: Vec<Row> = records.map(|(_, record)| Row::of(record)).collect();
-        let mut left = statements(&rows);
-        left.reverse();
-        while let Some(rows) = left.pop() {
-            let done = match (self.insert(rows).await, rows) {
-                (Err(Refusal::Row(cause)), [row]) => self.insert_error(row, &cause).await,
-                (Err(Refusal::Row(_)), _) => {
-                    let (first, second) = rows.split_at(rows.len() / 2);
-                    left.extend([second, first]);
-                    Ok(())
-                }
-                (done, _) => done,
-            };
-            done.map_err(|(Refusal::Row(error) | Refusal::Away(error))| failed("store activations")(error))?;
-        }
-        Ok(())
+        self.write(REPLACE, &rows).await
+    }
+
+    async fn presume(&self, batch: &[Activation]) -> Result<(), StoreError> {
+        let rows: Vec<Row> = batch.iter().map(Row::of).collect();
+        self.write(PRESUME, &rows).await
     }
 
     async fn get(&self, namespace: &EntityName, id: ActivationId) -> Result<Option<Activation>, StoreError> {

@@ -24,20 +24,31 @@ const ROWS: [usize; 4] = [64, 16, 4, 1];
 /// Values of one row.
 const VALUES: usize = 9;
 
-/// The inserting statement for each of [`ROWS`].
-static UPSERT: LazyLock<[Arc<str>; ROWS.len()]> = LazyLock::new(|| {
+/// An inserting statement for each of [`ROWS`].
+type Insert = LazyLock<[Arc<str>; ROWS.len()]>;
+
+static REPLACE: Insert = LazyLock::new(|| {
+    insert(
+        "UPDATE SET namespace = excluded.namespace, filter_name = excluded.filter_name, \
+         start = excluded.start, status = excluded.status, size = excluded.size, head = excluded.head, \
+         result = excluded.result, logs = excluded.logs",
+    )
+});
+
+static PRESUME: Insert = LazyLock::new(|| insert("NOTHING"));
+
+/// The statements that do so where there is a record of an id.
+fn insert(on_conflict: &str) -> [Arc<str>; ROWS.len()] {
     ROWS.map(|rows| {
         let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
         let statement = format!(
             "INSERT INTO activations \
              (id, namespace, filter_name, start, status, size, head, result, logs) VALUES {values} \
-             ON CONFLICT (id) DO UPDATE SET namespace = excluded.namespace, \
-             filter_name = excluded.filter_name, start = excluded.start, status = excluded.status, \
-             size = excluded.size, head = excluded.head, result = excluded.result, logs = excluded.logs"
+             ON CONFLICT (id) DO {on_conflict}"
         );
         statement.into()
     })
-});
+}
 
 const GET: &str =
     "SELECT id, status, size, head, result, logs FROM activations WHERE id = ? AND namespace = ?";
@@ -88,6 +99,32 @@ impl SqliteActivations {
         Self { database }
     }
 
+    async fn write(&self, insert: &'static Insert, batch: &[Activation]) -> Result<(), StoreError> {
+        const OPERATION: &str = "store activations";
+        let mut statements = Vec::with_capacity(ROWS.len());
+        let mut rest = batch;
+        for (size, statement) in ROWS.into_iter().zip(insert.iter()) {
+            while rest.len() >= size {
+                let (rows, others) = rest.split_at(size);
+                let arguments = bind(rows).map_err(failed(OPERATION))?;
+                statements.push((statement.clone(), arguments));
+                rest = others;
+            }
+        }
+        let mut writer = self.database.writer().await?;
+        match statements.len() {
+            0 => return Ok(()),
+            // One statement is a transaction by itself.
+            1 => run(&mut writer, statements).await,
+            _ => {
+                let mut write = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(OPERATION))?;
+                run(&mut write, statements).await.map_err(failed(OPERATION))?;
+                write.commit().await
+            }
+        }
+        .map_err(failed(OPERATION))
+    }
+
     async fn rows<T>(
         &self,
         query: &ActivationQuery,
@@ -112,29 +149,11 @@ impl SqliteActivations {
 #[async_trait]
 impl ActivationStore for SqliteActivations {
     async fn store(&self, batch: &[Activation]) -> Result<(), StoreError> {
-        const OPERATION: &str = "store activations";
-        let mut statements = Vec::with_capacity(ROWS.len());
-        let mut rest = batch;
-        for (size, statement) in ROWS.into_iter().zip(UPSERT.iter()) {
-            while rest.len() >= size {
-                let (rows, others) = rest.split_at(size);
-                let arguments = bind(rows).map_err(failed(OPERATION))?;
-                statements.push((statement.clone(), arguments));
-                rest = others;
-            }
-        }
-        let mut writer = self.database.writer().await?;
-        match statements.len() {
-            0 => return Ok(()),
-            // One statement is a transaction by itself.
-            1 => run(&mut writer, statements).await,
-            _ => {
-                let mut write = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(OPERATION))?;
-                run(&mut write, statements).await.map_err(failed(OPERATION))?;
-                write.commit().await
-            }
-        }
-        .map_err(failed(OPERATION))
+        self.write(&REPLACE, batch).await
+    }
+
+    async fn presume(&self, batch: &[Activation]) -> Result<(), StoreError> {
+        self.write(&PRESUME, batch).await
     }
 
     async fn get(&self, namespace: &EntityName, id: ActivationId) -> Result<Option<Activation>, StoreError> {
@@ -273,7 +292,8 @@ mod tests {
     async fn every_statement_is_on_an_index() {
         let folder = tempfile::tempdir().unwrap();
         let stores = SqliteStores::open(folder.path()).await.unwrap();
-        let mut statements = vec![GET, CONTAINS, COUNT_ALL, COUNT_NAME, &UPSERT[ROWS.len() - 1]];
+        let mut statements = vec![GET, CONTAINS, COUNT_ALL, COUNT_NAME, &REPLACE[ROWS.len() - 1]];
+        statements.push(&PRESUME[ROWS.len() - 1]);
         for listing in [&NAMESPACE, &NAME] {
             statements.extend([listing.heads, listing.records, listing.count]);
         }

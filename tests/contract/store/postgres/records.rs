@@ -36,6 +36,36 @@ async fn a_row_that_is_refused_gives_way_to_an_error() {
 }
 
 #[tokio::test]
+async fn a_presumed_row_that_is_refused_stops_no_other_and_replaces_nothing() {
+    on(async |place: Database, one| {
+        let store = one.activations.as_ref();
+        let known = record(7, "ns/a", 7);
+        store.store(std::slice::from_ref(&known)).await.unwrap();
+        let refuse = "ALTER TABLE activations ADD CHECK (position('unheard of' IN logs) = 0)";
+        sqlx::query(refuse).execute(&mut place.sql().await).await.unwrap();
+        let mut batch: Vec<_> = (0..20).map(|id| record(id, "ns/a", u64::from(id))).collect();
+        for refused in [7, 11] {
+            batch[refused].logs = vec!["unheard of".into()];
+        }
+        store.presume(&batch).await.unwrap();
+        assert_eq!(store.count(&query("ns")).await.unwrap(), 20);
+        let stored = store.get(&known.head.namespace, known.head.activation_id).await.unwrap().unwrap();
+        assert_eq!(text(&stored), text(&known));
+        let refused = &batch[11].head;
+        let stored = store.get(&refused.namespace, refused.activation_id).await.unwrap().unwrap();
+        assert_eq!(stored.response.status, Status::WhiskError);
+        // The real one takes the place of the error as of anything.
+        let real = record(11, "ns/b", 11);
+        store.store(std::slice::from_ref(&real)).await.unwrap();
+        let stored = store.get(&refused.namespace, refused.activation_id).await.unwrap().unwrap();
+        assert_eq!(text(&stored), text(&real));
+        assert_eq!(store.count(&query("ns")).await.unwrap(), 20);
+        one.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_record_that_cannot_be_stored_at_all_stops_no_other() {
     on(async |place: Database, one| {
         let refuse = "ALTER TABLE activations ADD CHECK (filter_name <> 'b')";
