@@ -1,61 +1,102 @@
-//! The nodes of an installation: which controllers and invokers there are, and the numbers they have.
+//! Controllers and invokers as members of one installation: each has a number that no other live one of
+//! its kind has.
 //!
-//! A number is held by a lease that its holder prolongs; the store says how. Here is only what everybody
-//! understands by it.
+//! Topics, slots and metrics are named by these numbers, so they are small and dense. Who gives them out
+//! is the business of a store; this is what the rest speaks of.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// What a node does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What a node does. Each kind counts from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeKind {
-    /// It serves the API.
+    /// Serves the API.
     Controller,
-    /// It runs actions.
+    /// Runs actions.
     Invoker,
 }
 
 impl NodeKind {
-    /// The word for it.
+    /// As stored and shown.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Controller => "controller",
             Self::Invoker => "invoker",
         }
     }
+
+    /// The kind of a stored word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Controller, Self::Invoker].into_iter().find(|kind| kind.as_str() == word)
+    }
 }
 
-/// Who held a number: kept in the journal of the process, so that whoever takes that over gets the number.
+impl fmt::Display for NodeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who holds an id. A process keeps it beside its journal: whoever takes over the journal of a dead
+/// process can show that the id is free.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeMark {
-    /// What it did.
+    /// What the node does.
     pub kind: NodeKind,
     /// Its number.
     pub id: u32,
-    /// A word that no other process had.
+    /// A word that was made up when the id was taken.
     pub holder: String,
 }
 
-/// One live node.
+/// A live node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// What it does.
     pub kind: NodeKind,
-    /// Its number among those that do the same.
+    /// Its number.
     pub id: u32,
-    /// The name that it keeps over restarts, if it has one.
+    /// The name it was given, if any.
     pub name: Option<String>,
-    /// Where it answers HTTP: `host:port`.
+    /// `host:port` of its HTTP server.
     pub address: String,
 }
 
 /// All live nodes.
 pub type Members = Arc<[Member]>;
 
-/// How many controllers there are, at least the one that asks.
+/// How many controllers share the invokers. Who asks is one, even while nobody sees it.
 pub fn controllers(members: &[Member]) -> u32 {
-    let count = members.iter().filter(|member| member.kind == NodeKind::Controller).count();
-    u32::try_from(count).unwrap_or(u32::MAX).max(1)
+    let number = members.iter().filter(|member| member.kind == NodeKind::Controller).count();
+    u32::try_from(number).unwrap_or(u32::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_kept_as_text() {
+        let mark = NodeMark { kind: NodeKind::Invoker, id: 3, holder: "f00".into() };
+        let text = r#"{"kind":"invoker","id":3,"holder":"f00"}"#;
+        assert_eq!(serde_json::to_string(&mark).unwrap(), text);
+        assert_eq!(serde_json::from_str::<NodeMark>(text).unwrap(), mark);
+        for kind in [NodeKind::Controller, NodeKind::Invoker] {
+            assert_eq!(NodeKind::parse(kind.as_str()), Some(kind));
+        }
+        assert_eq!(NodeKind::parse("scheduler"), None);
+    }
+
+    #[test]
+    fn there_is_always_a_controller() {
+        let member = |kind, id| Member { kind, id, name: None, address: String::new() };
+        let invoker = member(NodeKind::Invoker, 0);
+        assert_eq!(controllers(&[]), 1);
+        assert_eq!(controllers(std::slice::from_ref(&invoker)), 1);
+        let two = [member(NodeKind::Controller, 0), member(NodeKind::Controller, 4), invoker];
+        assert_eq!(controllers(&two), 2);
+    }
 }

@@ -8,12 +8,14 @@ mod activations;
 mod changes;
 mod database;
 mod entities;
+pub mod nodes;
 mod partitions;
 mod subjects;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tracing::warn;
 
 use self::activations::PostgresActivations;
@@ -68,6 +70,11 @@ impl PostgresStores {
         shutdown.spawn("store-watch", listening);
         let upkeep = keep_up(self.database.clone(), self.retention, shutdown.clone());
         shutdown.spawn("store-upkeep", upkeep);
+    }
+
+    /// Whether the database is away, as far as the connection knows that listens for changes.
+    pub fn away(&self) -> watch::Receiver<bool> {
+        self.database.away().subscribe()
     }
 
     /// Makes the partitions of the days around `now` and drops what is older than the retention. The

@@ -2,6 +2,7 @@
 //! notices between connections, and a server that goes away.
 
 mod loss;
+mod nodes;
 mod plans;
 mod records;
 mod retention;

@@ -80,6 +80,7 @@ pub(super) async fn watch(database: Arc<Database>, shutdown: Shutdown) {
         };
         let cause = match connected {
             Ok(mut listener) => {
+                database.away().send_replace(false);
                 if std::mem::take(&mut told) {
                     info!("listening again for changes of other processes");
                 }
@@ -91,6 +92,7 @@ pub(super) async fn watch(database: Arc<Database>, shutdown: Shutdown) {
             }
             Err(error) => error,
         };
+        database.away().send_replace(true);
         let _ = database.changes().send(Change::Anything);
         if !std::mem::replace(&mut told, true) {
             warn!(error = %cause, "not listening for changes of other processes; nothing is remembered: {cause}");

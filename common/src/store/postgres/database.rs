@@ -12,7 +12,7 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use super::super::{Change, StoreError};
 use super::changes::{CHANNEL, NOTICES, Notice};
@@ -38,6 +38,7 @@ pub(super) struct Database {
     acquire_timeout: Duration,
     patience: Duration,
     changes: broadcast::Sender<Change>,
+    away: watch::Sender<bool>,
     mark: AtomicU64,
     writes: Shutdown,
 }
@@ -65,6 +66,7 @@ impl Database {
             acquire_timeout: config.acquire_timeout,
             patience: config.acquire_timeout + config.statement_timeout,
             changes: broadcast::Sender::new(NOTICES),
+            away: watch::channel(false).0,
             mark: AtomicU64::new(rand::random()),
             writes: Shutdown::new(),
         })
@@ -78,9 +80,19 @@ impl Database {
         &self.changes
     }
 
+    /// Whether it is away, as the connection finds that listens.
+    pub(super) fn away(&self) -> &watch::Sender<bool> {
+        &self.away
+    }
+
     /// What this process's notices carry now.
     pub(super) fn mark(&self) -> u64 {
         self.mark.load(Ordering::SeqCst)
+    }
+
+    /// A connection of the caller's own, who bounds the wait for it.
+    pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        self.options.connect().await
     }
 
     /// A pool of one connection that no other call takes.
