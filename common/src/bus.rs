@@ -2,7 +2,12 @@
 //!
 //! A delivery is accepted by its owner once its journal holds the message; until then a crash hands
 //! it out again. Whether the work was begun, the owner's journal knows, not the bus.
+//!
+//! A group is one reader and its memory of what it accepted: there is no sharing and so no assignment to
+//! wait for. Who reads what follows from the ids in the names of topics.
 
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod memory;
 
 use std::fmt;
@@ -34,6 +39,16 @@ impl Topic {
         Self("health".to_owned())
     }
 
+    /// What happened, for whoever measures.
+    pub fn events() -> Self {
+        Self("events".to_owned())
+    }
+
+    /// Whether its messages are orders to an invoker, for each of which somebody may be waiting.
+    pub fn is_orders(&self) -> bool {
+        self.0.starts_with("invoker")
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -49,7 +64,7 @@ impl fmt::Display for Topic {
 /// Why a message was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
-    /// The reader is behind by more than it may be, or nobody reads.
+    /// The reader is behind by more than it may be, or nobody reads; or the group has a reader.
     #[error("topic {topic} takes no message: {why}")]
     Refused {
         /// Which topic.
@@ -65,6 +80,14 @@ pub enum BusError {
         /// Bytes of the message.
         size: usize,
     },
+    /// The broker is away or does not do what it was asked for. It may have taken the message.
+    #[error("the broker does not {task}: {source}")]
+    Unavailable {
+        /// What it was asked for.
+        task: String,
+        /// What it, or the way to it, said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The bus has stopped.
     #[error("the bus has stopped")]
     Closed,
@@ -78,24 +101,25 @@ pub trait Delivery: Send {
     fn written(&self) -> Option<Millis> {
         None
     }
-    /// Its place in the topic, where the bus numbers messages.
+    /// Where it stands in its topic, where the bus counts: the first message has 0.
     fn position(&self) -> Option<u64> {
         None
     }
     /// The owner holds the message; the bus may forget it.
     fn accept(self: Box<Self>);
-    /// The owner cannot take it now. Whoever published it is told why, where the bus can tell; else it is
-    /// handed out again.
+    /// The owner cannot take it now. Whoever published it is told why, where the bus can tell; where it
+    /// cannot, it holds the message and all behind it and hands it out again after a pause.
     fn refuse(self: Box<Self>, why: &str);
-    /// The owner can never take it. Whoever published it is told why, where the bus can tell; it is not
-    /// handed out again.
+    /// It can never be taken, because it cannot be read for example. Whoever published it is told why, where
+    /// the bus can tell, and it is not handed out again.
     fn discard(self: Box<Self>, why: &str);
 }
 
 /// Who reads a topic.
 pub trait Receiver: Send + Sync {
-    /// Takes or refuses a message. It is called wherever the message comes along, within one process by
-    /// the very task that publishes it, so it must not wait.
+    /// Takes or refuses a message, at once or later; what is dropped instead is refused. It is called
+    /// wherever the message comes along, within one process by the very task that publishes it, so it must
+    /// not wait.
     fn receive(&self, delivery: Box<dyn Delivery>);
 }
 
@@ -122,15 +146,14 @@ impl Drop for Subscription {
 pub trait MessageBus: Send + Sync {
     /// Returns once the bus, or the owner of the message, has taken responsibility for it.
     async fn publish(&self, topic: &Topic, message: Bytes) -> Result<(), BusError>;
-    /// Starts to read a topic. Readers of different groups each get every message; in one group each
-    /// message goes to one reader.
+    /// Starts to read a topic as the one reader of a group. Groups each get every message.
     async fn subscribe(
         &self,
         topic: &Topic,
         group: &str,
         receiver: Arc<dyn Receiver>,
     ) -> Result<Subscription, BusError>;
-    /// Ends all reading: receivers are dropped.
+    /// Ends all reading, so that receivers are dropped, and all publishing.
     async fn close(&self);
 }
 

@@ -3,6 +3,7 @@
 //! Layers, later over earlier: defaults, a TOML file, the environment (`CONFIG_whisk_…` as upstream
 //! spells it, `LIMITS_*`), flags. Upstream: `common/scala/src/main/resources/application.conf`.
 
+pub mod kafka;
 pub mod load;
 pub mod postgres;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use self::kafka::KafkaConfig;
 use self::postgres::PostgresConfig;
 use crate::entity::limits::{ActionLimitRanges, ByteSize, Range};
 use crate::operator::Password;
@@ -56,9 +58,17 @@ pub struct Config {
     pub journal: JournalConfig,
     /// `whisk.postgres`
     pub postgres: PostgresConfig,
+    /// `whisk.kafka`
+    pub kafka: KafkaConfig,
 }
 
 impl Config {
+    /// The most bytes of a message on the bus: what it carries, and what is around that.
+    pub fn max_message(&self) -> usize {
+        let sum = self.activation.payload.max.bytes() + self.activation.serdes_overhead.bytes();
+        usize::try_from(sum).unwrap_or(usize::MAX)
+    }
+
     /// The system's ranges of action limits.
     pub fn action_limits(&self) -> ActionLimitRanges {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);

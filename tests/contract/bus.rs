@@ -1,6 +1,8 @@
 //! The bus between controllers and invokers. An implementation is a [`Place`]: a broker, and buses on
 //! it. To add one, write its `Place` and a line at the end of this file.
 
+mod kafka;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +15,8 @@ use common::bus::{BusError, Inbox, MessageBus, Topic};
 /// Longer than any message is under way.
 const SOON: Duration = Duration::from_secs(10);
 
-/// The most messages that a bus may take for a reader who accepts none.
-const MOST_UNREAD: usize = 100_000;
+/// The most messages that a bus may take for a reader who accepts none: more than an inbox holds.
+const MOST_UNREAD: usize = 17_000;
 
 /// A broker of its own for one test.
 #[async_trait]
@@ -107,32 +109,49 @@ async fn messages_of_one_topic_keep_their_order(place: impl Place) {
     bus.close().await;
 }
 
-async fn groups_each_get_all_and_readers_of_a_group_share(place: impl Place) {
+async fn groups_each_get_all(place: impl Place) {
     let bus = place.bus().await;
     let topic = Topic::health();
-    let mut alone = Inbox::open(bus.as_ref(), &topic, "health0").await.unwrap();
-    let mut first = Inbox::open(bus.as_ref(), &topic, "health1").await.unwrap();
-    let mut second = Inbox::open(bus.as_ref(), &topic, "health1").await.unwrap();
+    let mut one = Inbox::open(bus.as_ref(), &topic, "health0").await.unwrap();
+    let mut two = Inbox::open(bus.as_ref(), &topic, "health1").await.unwrap();
     for number in 0..100 {
         send(bus.as_ref(), &topic, &number.to_string()).await;
     }
-    for number in 0..100 {
-        assert_eq!(accept(&mut alone).await, number.to_string());
+    for inbox in [&mut one, &mut two] {
+        for number in 0..100 {
+            assert_eq!(accept(inbox).await, number.to_string());
+        }
     }
-    let mut shared = Vec::new();
-    while shared.len() < 100 {
-        let delivery = tokio::select! {
-            delivery = first.next() => delivery,
-            delivery = second.next() => delivery,
-            () = tokio::time::sleep(SOON) => None,
-        };
-        let delivery = delivery.expect("each message reaches one of the two");
-        let text = String::from_utf8(delivery.message().to_vec()).unwrap();
-        shared.push(text.parse::<u32>().unwrap());
-        delivery.accept();
+    bus.close().await;
+}
+
+async fn a_group_has_one_reader_until_it_leaves(place: impl Place) {
+    let bus = place.bus().await;
+    let topic = Topic::completed("0");
+    let mut inbox = Inbox::open(bus.as_ref(), &topic, "g").await.unwrap();
+    let second = Inbox::open(bus.as_ref(), &topic, "g").await;
+    assert!(matches!(second, Err(BusError::Refused { topic, .. }) if topic == "completed0"));
+    send(bus.as_ref(), &topic, "for the first").await;
+    assert_eq!(accept(&mut inbox).await, "for the first");
+    drop(inbox);
+    let mut next = soon(Inbox::open(bus.as_ref(), &topic, "g")).await.unwrap();
+    send(bus.as_ref(), &topic, "for the next").await;
+    assert_eq!(accept(&mut next).await, "for the next");
+    bus.close().await;
+}
+
+async fn what_is_discarded_does_not_come_again(place: impl Place) {
+    let bus = place.bus().await;
+    let topic = Topic::invoker(0);
+    let mut inbox = Inbox::open(bus.as_ref(), &topic, "invoker0").await.unwrap();
+    let discarding = async { soon(inbox.next()).await.unwrap().discard("it cannot be read") };
+    let (published, ()) = tokio::join!(soon(bus.publish(&topic, Bytes::from_static(b"?"))), discarding);
+    if place.hears_owners() {
+        let refusal = published.unwrap_err().to_string();
+        assert!(refusal.contains("it cannot be read"), "{refusal}");
     }
-    shared.sort_unstable();
-    assert_eq!(shared, (0..100).collect::<Vec<_>>());
+    let (_, text) = tokio::join!(bus.publish(&topic, Bytes::from_static(b"job")), accept(&mut inbox));
+    assert_eq!(text, "job");
     bus.close().await;
 }
 
@@ -238,7 +257,9 @@ macro_rules! suite {
             an_owned_message_is_published_once_its_owner_accepts_it,
             an_owner_that_refuses_or_drops_a_message_is_heard,
             messages_of_one_topic_keep_their_order,
-            groups_each_get_all_and_readers_of_a_group_share,
+            groups_each_get_all,
+            a_group_has_one_reader_until_it_leaves,
+            what_is_discarded_does_not_come_again,
             topics_are_apart,
             a_wait_that_is_given_up_loses_nothing,
             a_message_that_is_too_large_is_refused,
@@ -249,3 +270,4 @@ macro_rules! suite {
 }
 
 suite!(memory, Memory);
+suite!(over_kafka, kafka::Broker);

@@ -24,6 +24,16 @@ pub fn wskadmin() -> PathBuf {
     binary("OXWHISK_WSKADMIN", "wskadmin")
 }
 
+/// The controller as a program of its own: `OXWHISK_CONTROLLER`, else the binary beside this test.
+pub fn controller() -> PathBuf {
+    binary("OXWHISK_CONTROLLER", "oxwhisk-controller")
+}
+
+/// The invoker as a program of its own: `OXWHISK_INVOKER`, else the binary beside this test.
+pub fn invoker() -> PathBuf {
+    binary("OXWHISK_INVOKER", "oxwhisk-invoker")
+}
+
 fn binary(variable: &str, name: &str) -> PathBuf {
     if let Some(path) = std::env::var_os(variable) {
         let path = PathBuf::from(path);
@@ -43,6 +53,11 @@ fn binary(variable: &str, name: &str) -> PathBuf {
 fn profile_folder() -> PathBuf {
     let test = std::env::current_exe().expect("a process knows its program");
     test.parent().and_then(Path::parent).expect("tests lie in <target>/<profile>/deps").to_path_buf()
+}
+
+/// `target`, where also the foreign services lie that were fetched.
+pub fn target() -> PathBuf {
+    workspace().join("target")
 }
 
 /// A file for what a server prints, kept after the test so that a failure can be read.

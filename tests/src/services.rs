@@ -1,3 +1,4 @@
 //! The foreign services that the suites need, as real processes of their own.
 
+pub mod kafka;
 pub mod postgres;

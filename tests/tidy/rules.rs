@@ -21,7 +21,7 @@ const ROOMS: [(&str, &[&str]); 4] = [
             "standalone/",
         ],
     ),
-    ("rdkafka", &["common/src/bus/kafka"]),
+    ("rdkafka", &["common/src/bus/kafka", "tests/"]),
 ];
 
 /// Decisions, which wait for nothing.

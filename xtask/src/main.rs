@@ -5,6 +5,7 @@
 mod bench;
 mod docker_daemon;
 mod images;
+mod kafka;
 mod test;
 
 use clap::{Parser, Subcommand};

@@ -1,13 +1,13 @@
 //! `cargo xtask test`: brings up what the suites need, runs them, and takes down what it started.
 //!
-//! On a bare machine that is the Docker daemon, the runtime images and PostgreSQL's binaries. The suites that talk to a whole
-//! platform run twice, with containers by Docker and by processes.
+//! On a bare machine that is the Docker daemon, the runtime images, PostgreSQL's binaries and Kafka with its
+//! Java. The suites that talk to a whole platform run twice, with containers by Docker and by processes.
 
 use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::{docker_daemon, images};
+use crate::{docker_daemon, images, kafka};
 
 /// The suites that start a platform.
 const PLATFORM_SUITES: [&str; 3] = ["api", "platform", "chaos"];
@@ -24,6 +24,7 @@ fn suites() -> anyhow::Result<()> {
     if !has_postgres() {
         docker_daemon::install(&["postgresql"])?;
     }
+    kafka::ensure()?;
     images::run(false, &[])?;
     cargo(&["build", "--package", "standalone", "--package", "admin"], &[])?;
     cargo(

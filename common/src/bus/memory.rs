@@ -32,7 +32,8 @@ struct Topics {
 
 struct Group {
     name: String,
-    readers: Vec<(u64, Arc<dyn Receiver>)>,
+    reader: u64,
+    receiver: Arc<dyn Receiver>,
 }
 
 impl Default for MemoryBus {
@@ -47,18 +48,14 @@ impl MemoryBus {
         Self { max_message, topics: Arc::default() }
     }
 
-    /// One reader of each group.
+    /// The reader of each group.
     fn readers(&self, topic: &Topic) -> Result<Vec<Arc<dyn Receiver>>, BusError> {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         if topics.closed {
             return Err(BusError::Closed);
         }
         let groups = topics.groups.get(topic.as_str()).map(Vec::as_slice).unwrap_or_default();
-        Ok(groups
-            .iter()
-            .filter_map(|group| group.readers.first())
-            .map(|(_, reader)| reader.clone())
-            .collect())
+        Ok(groups.iter().map(|group| group.receiver.clone()).collect())
     }
 }
 
@@ -73,7 +70,7 @@ impl MessageBus for MemoryBus {
         if readers.is_empty() {
             return Err(refused("nobody reads it".to_owned()));
         }
-        let owned = topic.as_str().starts_with("invoker");
+        let owned = topic.is_orders();
         for reader in readers {
             let (tell, mut told) = oneshot::channel();
             reader.receive(Box::new(MemoryDelivery { message: message.clone(), tell }));
@@ -100,10 +97,11 @@ impl MessageBus for MemoryBus {
         topics.next_reader += 1;
         let reader = topics.next_reader;
         let groups = topics.groups.entry(topic.as_str().to_owned()).or_default();
-        match groups.iter_mut().find(|known| known.name == group) {
-            Some(known) => known.readers.push((reader, receiver)),
-            None => groups.push(Group { name: group.to_owned(), readers: vec![(reader, receiver)] }),
+        if groups.iter().any(|known| known.name == group) {
+            let why = format!("the group {group} has a reader");
+            return Err(BusError::Refused { topic: topic.to_string(), why });
         }
+        groups.push(Group { name: group.to_owned(), reader, receiver });
         let topics = self.topics.clone();
         Ok(Subscription::new(move || leave(&topics, reader)))
     }
@@ -122,8 +120,8 @@ fn leave(topics: &RwLock<Topics>, reader: u64) {
     // Dropped outside of the lock, since a receiver may own what publishes.
     let gone: Vec<_> = {
         let mut topics = topics.write().unwrap_or_else(PoisonError::into_inner);
-        let groups = topics.groups.values_mut().flatten();
-        groups.flat_map(|group| group.readers.extract_if(.., |(number, _)| *number == reader)).collect()
+        let groups = topics.groups.values_mut();
+        groups.flat_map(|groups| groups.extract_if(.., |group| group.reader == reader)).collect()
     };
     drop(gone);
 }

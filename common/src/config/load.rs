@@ -32,7 +32,8 @@ pub enum ConfigError {
 }
 
 /// Upstream's plain variables and the keys they stand for.
-const PLAIN: [(&str, &[&str]); 4] = [
+const PLAIN: [(&str, &[&str]); 5] = [
+    ("KAFKA_HOSTS", &["kafka", "hosts"]),
     ("LIMITS_ACTIONS_INVOKES_PERMINUTE", &["limits", "invocations-per-minute"]),
     ("LIMITS_ACTIONS_INVOKES_CONCURRENT", &["limits", "concurrent-invocations"]),
     ("LIMITS_TRIGGERS_FIRES_PERMINUTE", &["limits", "fires-per-minute"]),
@@ -137,6 +138,9 @@ mod tests {
                 ("CONFIG_whisk_postgres_passwordFile", "/run/secrets/postgres"),
                 ("CONFIG_whisk_postgres_retention", "7 days"),
                 ("CONFIG_whisk_docker_deniedNetworks", "10.1.0.0/16, 10.2.0.0/16"),
+                ("KAFKA_HOSTS", "a:9092,b:9092"),
+                ("CONFIG_whisk_kafka_topics_userEvent_prefix", "ow."),
+                ("CONFIG_whisk_kafka_topics_invoker_retentionMs", "300000"),
                 ("CONFIG_whisk_loadbalancer_managedFraction", "80%"),
                 ("CONFIG_whisk_loadbalancer_blackboxFraction", "1"),
                 ("HOME", "/"),
@@ -154,6 +158,10 @@ mod tests {
         assert_eq!(config.action_limits().memory.max, 512);
         assert_eq!(config.postgres.password_file, Some(PathBuf::from("/run/secrets/postgres")));
         assert_eq!(config.postgres.retention, Duration::from_secs(7 * 86_400));
+        assert_eq!(config.kafka.hosts, "a:9092,b:9092");
+        assert_eq!(config.kafka.topics.user_event.prefix, "ow.");
+        assert_eq!(config.kafka.topics.invoker.retention_ms, Some(300_000));
+        assert_eq!(config.max_message(), crate::bus::memory::MAX_MESSAGE);
     }
 
     #[test]

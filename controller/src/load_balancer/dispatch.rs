@@ -136,7 +136,9 @@ impl Dispatch {
                 Ok(wait)
             }
             Err(error @ BusError::TooLarge { .. }) => Err(BalancerError::TooLarge(error)),
-            Err(error @ (BusError::Refused { .. } | BusError::Closed)) => Err(BalancerError::Refused(error)),
+            Err(error @ (BusError::Refused { .. } | BusError::Unavailable { .. } | BusError::Closed)) => {
+                Err(BalancerError::Refused(error))
+            }
         }
     }
 

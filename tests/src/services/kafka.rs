@@ -1,0 +1,234 @@
+//! A real Apache Kafka: one broker a test binary that is its own controller (KRaft), a prefix of topics a
+//! test.
+//!
+//! The broker is Maven's jars, which `cargo xtask test` fetches once into the target folder. It keeps all it
+//! has in a temporary folder and ends with the test process.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use common::config::kafka::KafkaConfig;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use crate::guard::Guard;
+use crate::place;
+
+/// How long the broker may take to answer, or to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two looks at it.
+const POLL: Duration = Duration::from_millis(50);
+
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// What the machine for Java is told: the broker is small and lives for minutes.
+const JAVA: [&str; 3] = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
+/// Written to `log4j2.properties`.
+const LOG: &str = "rootLogger.level = info
+rootLogger.appenderRef.out.ref = out
+appender.out.type = Console
+appender.out.name = out
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %d %p %c: %m%n
+";
+
+/// A running broker; dropped, it is killed.
+pub struct Kafka {
+    folder: PathBuf,
+    port: u16,
+    log: PathBuf,
+    child: Option<Child>,
+    guard: Option<Guard>,
+}
+
+impl Kafka {
+    /// The broker that the tests of this binary share. Whoever stops one starts its own.
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<Kafka> = OnceCell::const_new();
+        SHARED.get_or_init(Self::start).await
+    }
+
+    /// Starts a broker without topics.
+    ///
+    /// # Panics
+    ///
+    /// If Kafka or Java is not there, or it does not start.
+    pub async fn start() -> Self {
+        let mut kafka = Self::prepare();
+        kafka.start_again().await;
+        kafka
+    }
+
+    /// Makes everything ready for a broker that [`Kafka::start_again`] starts.
+    ///
+    /// # Panics
+    ///
+    /// If Kafka or Java is not there.
+    pub fn prepare() -> Self {
+        let mut folder = tempfile::Builder::new()
+            .prefix("oxwhisk-test-kafka-")
+            .tempdir()
+            .expect("a temporary folder can be made");
+        // It outlives this value: the broker's guard removes it.
+        folder.disable_cleanup(true);
+        let folder = folder.path().to_owned();
+        let port = place::free_port();
+        fs::write(folder.join("server.properties"), settings(&folder, port, place::free_port()))
+            .expect("a new folder is writable");
+        fs::write(folder.join("log4j2.properties"), LOG).expect("a new folder is writable");
+        let mut format = java(&folder, "kafka.tools.StorageTool");
+        // A cluster's id is a UUID in base 64; any does.
+        format.args(["format", "--cluster-id", "b3h3aGlzay10ZXN0cy0tLQ", "--config"]);
+        let made = format.arg(folder.join("server.properties")).output().expect("java can be run");
+        assert!(made.status.success(), "no storage was made: {}", String::from_utf8_lossy(&made.stderr));
+        Self { folder, port, log: place::log_file(), child: None, guard: None }
+    }
+
+    /// Starts it again after [`Kafka::stop`] or [`Kafka::kill`], on the same port, with what it had.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer in time.
+    pub async fn start_again(&mut self) {
+        assert!(self.child.is_none(), "it runs");
+        let child = self.child.insert(run(&self.folder, &self.log));
+        let guard = Guard::over_service("kafka", child.id(), "KILL", &self.folder);
+        self.guard = Some(guard.expect("the system has a shell"));
+        let deadline = Instant::now() + PATIENCE;
+        let hosts = self.hosts();
+        while !answers(&hosts).await {
+            let child = self.child.as_mut().expect("it was started");
+            if let Some(status) = child.try_wait().expect("a child can be waited for") {
+                panic!("kafka ended with {status}; see {}", self.log.display());
+            }
+            assert!(Instant::now() < deadline, "kafka does not answer; see {}", self.log.display());
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Ends it in good order.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end in time.
+    pub async fn stop(&mut self) {
+        self.end(Signal::TERM).await;
+    }
+
+    /// Ends it as a crash would.
+    ///
+    /// # Panics
+    ///
+    /// If it does not run.
+    pub async fn kill(&mut self) {
+        self.end(Signal::KILL).await;
+    }
+
+    async fn end(&mut self, signal: Signal) {
+        let mut child = self.child.take().expect("it runs");
+        kill_process(Pid::from_child(&child), signal).expect("the child was not waited for yet");
+        let deadline = Instant::now() + PATIENCE;
+        while child.try_wait().expect("a child can be waited for").is_none() {
+            assert!(Instant::now() < deadline, "kafka did not end; see {}", self.log.display());
+            tokio::time::sleep(POLL).await;
+        }
+        self.guard = None;
+    }
+
+    /// Where it listens.
+    pub fn hosts(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Settings for topics that nobody else has.
+    pub fn settings(&self) -> KafkaConfig {
+        let mut config = KafkaConfig { hosts: self.hosts(), ..KafkaConfig::default() };
+        let prefix = format!("{}-", place::unique("test"));
+        config.topics.user_event.prefix.clone_from(&prefix);
+        config.topics.prefix = prefix;
+        config
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        // Its guard would wait for the end of the test.
+        self.guard = None;
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Whether the broker knows itself, which is when it takes topics.
+async fn answers(hosts: &str) -> bool {
+    let client = ClientConfig::new()
+        .set("bootstrap.servers", hosts)
+        .set("reconnect.backoff.max.ms", "100")
+        .create::<BaseConsumer>()
+        .expect("these are settings");
+    let asked = tokio::task::spawn_blocking(move || client.fetch_metadata(None, ANSWER));
+    asked.await.expect("it does not panic").is_ok_and(|metadata| !metadata.brokers().is_empty())
+}
+
+/// `server.properties`. A killed broker is to be forgotten within seconds, so that its next life is let in.
+fn settings(folder: &Path, port: u16, controller: u16) -> String {
+    format!(
+        "process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={}
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
+",
+        folder.join("data").display()
+    )
+}
+
+fn run(folder: &Path, log: &Path) -> Child {
+    let log = File::options().create(true).append(true).open(log).expect("the log folder is writable");
+    let mut broker = java(folder, "kafka.Kafka");
+    broker.arg(folder.join("server.properties")).stdin(Stdio::null());
+    broker.stdout(log.try_clone().expect("a file can be shared")).stderr(log);
+    broker.spawn().expect("java can be run")
+}
+
+/// One of Kafka's programs.
+fn java(folder: &Path, class: &str) -> Command {
+    let mut command = Command::new("java");
+    let log = folder.join("log4j2.properties");
+    command.args(JAVA).arg(format!("-Dlog4j2.configurationFile=file:{}", log.display()));
+    command.arg("-cp").arg(jars().join("*")).arg(class).current_dir(folder);
+    command
+}
+
+/// The newest Kafka in the target folder.
+fn jars() -> PathBuf {
+    let found = fs::read_dir(place::target()).into_iter().flatten().flatten().filter_map(|entry| {
+        let name = entry.file_name();
+        let numbers = name.to_str()?.strip_prefix("kafka-")?.split('.').map(str::parse::<u32>);
+        Some((numbers.collect::<Result<Vec<_>, _>>().ok()?, entry.path()))
+    });
+    let newest = found.max().map(|(_, path)| path);
+    newest.unwrap_or_else(|| {
+        panic!("Kafka is not in {}: `cargo xtask test` fetches it", place::target().display())
+    })
+}
