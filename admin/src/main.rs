@@ -1,4 +1,4 @@
-//! `wskadmin`: subjects, keys and limits of an installation, on its data directory.
+//! `wskadmin`: subjects, keys and limits of an installation, on its data directory or its PostgreSQL database.
 //!
 //! Commands, sentences and exit codes are those of upstream's `tools/admin/wskadmin`: 0 for done, 1 for
 //! refused, 2 for misused, and the number of failures for `block` and `unblock`. It works beside a
@@ -12,10 +12,14 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
+use common::config;
 use common::paths;
+use common::store::SubjectStore;
+use common::store::postgres::PostgresStores;
 use common::store::seal::Secret;
 use common::store::sqlite::SqliteStores;
 
@@ -28,6 +32,15 @@ struct Cli {
     /// The installation's data directory [default: $XDG_DATA_HOME/oxwhisk or ~/.local/share/oxwhisk]
     #[arg(long, value_name = "DIR", env = "OXWHISK_DATA_DIR", global = true)]
     data_dir: Option<PathBuf>,
+    /// Work on the PostgreSQL database of the settings, in place of a data directory
+    #[arg(long, env = "OXWHISK_POSTGRES", global = true)]
+    postgres: bool,
+    /// A TOML file with settings; with --postgres
+    #[arg(long, value_name = "FILE", env = "OXWHISK_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    /// The installation's secret, made if it is not there; with --postgres
+    #[arg(long, value_name = "FILE", env = "OXWHISK_SECRET_FILE", global = true)]
+    secret_file: Option<PathBuf>,
     /// Say on standard error what is done, and why it fails
     #[arg(short, long, global = true)]
     verbose: bool,
@@ -54,22 +67,36 @@ impl Command {
     async fn run(self, installation: &Installation) -> anyhow::Result<Outcome> {
         match self {
             Self::User(command) => user::run(command, installation).await,
-            Self::Limits(command) => limits::run(command, installation.stores.subjects.as_ref()).await,
+            Self::Limits(command) => limits::run(command, installation.subjects.as_ref()).await,
         }
     }
 }
 
-/// The stores and the secret of a data directory, held alone: two `wskadmin` that change the same
+/// The subjects and the secret of an installation, held alone: two `wskadmin` that change the same
 /// subject at once do so one after the other.
 struct Installation {
-    stores: SqliteStores,
+    subjects: Arc<dyn SubjectStore>,
     secret: Secret,
+    stores: Stores,
     _alone: File,
 }
 
+/// Where the subjects are, to be closed.
+enum Stores {
+    Sqlite(SqliteStores),
+    Postgres(PostgresStores),
+}
+
 impl Installation {
-    async fn open(data_dir: &Path, make: bool) -> anyhow::Result<Self> {
-        if !make && !data_dir.join(paths::ENTITIES).is_file() {
+    async fn open(cli: &Cli) -> anyhow::Result<Self> {
+        if cli.postgres {
+            return Self::open_postgres(cli).await;
+        }
+        let data_dir = cli.data_dir.clone().unwrap_or_else(paths::default_data_dir);
+        if cli.verbose {
+            output::note(&format!("data directory: {}", data_dir.display()));
+        }
+        if !cli.command.makes_installation() && !data_dir.join(paths::ENTITIES).is_file() {
             bail!(
                 "there is no installation in {}: start oxwhisk or create a user there first, \
                  or name another directory with --data-dir or OXWHISK_DATA_DIR",
@@ -77,13 +104,38 @@ impl Installation {
             );
         }
         let unusable = || format!("the data directory {} cannot be used", data_dir.display());
-        let stores = SqliteStores::open(data_dir).await.with_context(unusable)?;
-        let path = data_dir.join(paths::SECRET);
-        let unreadable = || format!("the secret {} cannot be used", path.display());
-        let secret = Secret::load_or_create(&path).with_context(unreadable)?;
-        let alone = File::open(&path).with_context(unreadable)?;
+        let stores = SqliteStores::open(&data_dir).await.with_context(unusable)?;
+        Self::with(stores.subjects.clone(), Stores::Sqlite(stores), &data_dir.join(paths::SECRET))
+    }
+
+    async fn open_postgres(cli: &Cli) -> anyhow::Result<Self> {
+        let Some(secret) = &cli.secret_file else {
+            bail!(
+                "--postgres needs the installation's secret: name it with --secret-file or OXWHISK_SECRET_FILE"
+            );
+        };
+        let config = config::load::load(cli.config.as_deref(), std::env::vars())?.postgres;
+        if cli.verbose {
+            output::note(&format!("database: {:?}", config.url));
+        }
+        let unusable = || format!("the database {:?} cannot be used", config.url);
+        let stores = PostgresStores::connect(&config).await.with_context(unusable)?;
+        Self::with(stores.subjects.clone(), Stores::Postgres(stores), secret)
+    }
+
+    fn with(subjects: Arc<dyn SubjectStore>, stores: Stores, secret: &Path) -> anyhow::Result<Self> {
+        let unreadable = || format!("the secret {} cannot be used", secret.display());
+        let opened = Secret::load_or_create(secret).with_context(unreadable)?;
+        let alone = File::open(secret).with_context(unreadable)?;
         alone.lock().with_context(unreadable)?;
-        Ok(Self { stores, secret, _alone: alone })
+        Ok(Self { subjects, secret: opened, stores, _alone: alone })
+    }
+
+    async fn close(self) {
+        match self.stores {
+            Stores::Sqlite(stores) => stores.close().await,
+            Stores::Postgres(stores) => stores.close().await,
+        }
     }
 }
 
@@ -115,12 +167,8 @@ async fn run(cli: Cli) -> anyhow::Result<Outcome> {
     {
         return Ok(outcome);
     }
-    let data_dir = cli.data_dir.unwrap_or_else(paths::default_data_dir);
-    if cli.verbose {
-        output::note(&format!("data directory: {}", data_dir.display()));
-    }
-    let installation = Installation::open(&data_dir, cli.command.makes_installation()).await?;
+    let installation = Installation::open(&cli).await?;
     let outcome = cli.command.run(&installation).await;
-    installation.stores.close().await;
+    installation.close().await;
     outcome
 }

@@ -93,7 +93,7 @@ pub(crate) struct Subjects {
 }
 
 pub(crate) async fn run(command: Command, installation: &Installation) -> anyhow::Result<Outcome> {
-    let subjects = installation.stores.subjects.as_ref();
+    let subjects = installation.subjects.as_ref();
     match command {
         Command::Create(create) => create.run(installation).await,
         Command::Delete(delete) => delete.run(subjects).await,
@@ -145,7 +145,7 @@ impl Create {
             Ok(wanted) => wanted,
             Err(refusal) => return Ok(refusal),
         };
-        let subjects = installation.stores.subjects.as_ref();
+        let subjects = installation.subjects.as_ref();
         let mut record = match subjects.subject(&subject).await? {
             Some(record) if record.blocked => {
                 return Ok(Outcome::refused("The subject you want to edit is blocked"));
@@ -223,7 +223,7 @@ impl Delete {
 impl Get {
     async fn run(self, installation: &Installation) -> anyhow::Result<Outcome> {
         let subject = self.subject.trim();
-        let Some(record) = installation.stores.subjects.subject(subject).await? else {
+        let Some(record) = installation.subjects.subject(subject).await? else {
             return Ok(Outcome::refused(format!("Failed to get subject ({MISSING})")));
         };
         if self.all {
@@ -243,7 +243,7 @@ impl List {
         let Ok(pick @ 1..) = usize::try_from(self.pick) else {
             return Ok(Outcome::misused("pick at least 1 identity to show"));
         };
-        let mut identities = installation.stores.subjects.by_namespace(&self.namespace).await?;
+        let mut identities = installation.subjects.by_namespace(&self.namespace).await?;
         identities.retain(|identity| !identity.blocked);
         if identities.is_empty() {
             let none = format!("no identities found for namespace \"{}\"", self.namespace);

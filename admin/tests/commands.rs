@@ -50,6 +50,7 @@ fn run(data: &Path, arguments: &[&str], code: i32) -> (String, String) {
         .arg(data)
         .args(arguments)
         .env_remove("OXWHISK_DATA_DIR")
+        .env_remove("OXWHISK_POSTGRES")
         .output()
         .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim_end_matches('\n').to_owned();
@@ -320,6 +321,7 @@ fn the_directory_may_come_from_the_environment() {
     let output = Command::new(env!("CARGO_BIN_EXE_wskadmin"))
         .args(["user", "get", "guest"])
         .env_remove("OXWHISK_DATA_DIR")
+        .env_remove("OXWHISK_POSTGRES")
         .env_remove("XDG_DATA_HOME")
         .env("HOME", &home)
         .output()

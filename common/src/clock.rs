@@ -15,6 +15,14 @@ use serde::{Deserialize, Serialize};
 pub struct Millis(pub u64);
 
 impl Millis {
+    /// When the running program was built, by its file; 1970 if that cannot be told.
+    pub fn of_program() -> Self {
+        let built = std::env::current_exe().and_then(std::fs::metadata).and_then(|file| file.modified());
+        let since =
+            built.ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
+        Self(since.as_millis() as u64)
+    }
+
     /// Milliseconds from `earlier` to this time; 0 if it is not later.
     pub fn since(self, earlier: Millis) -> u64 {
         self.0.saturating_sub(earlier.0)

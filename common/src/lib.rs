@@ -1,10 +1,13 @@
 //! The language that controllers and invokers share: entities, messages, the bus between them, the
 //! stores behind them and the journal that survives a crash. No HTTP and no Docker in here.
 
+pub mod address;
 pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod entity;
+#[cfg(all(feature = "kafka", feature = "postgres"))]
+pub mod join;
 pub mod journal;
 pub mod manifest;
 pub mod message;

@@ -1,6 +1,10 @@
 //! The data directory: where it is unless somebody says otherwise, and what lies in it.
 
-use std::path::PathBuf;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
 
 /// The file of entities, subjects, keys and limits.
 pub const ENTITIES: &str = "entities.db";
@@ -24,5 +28,46 @@ pub fn default_data_dir() -> PathBuf {
         (Some(data), _) => data.join("oxwhisk"),
         (None, Some(home)) => home.join(".local/share/oxwhisk"),
         (None, None) => PathBuf::from("oxwhisk-data"),
+    }
+}
+
+/// In a folder of journals: a word that no other installation has.
+const INSTALLATION: &str = "installation";
+
+/// A short hexadecimal word for a node of the installation whose journals lie there: the same after a
+/// restart, and another in every other installation.
+pub fn instance(state_dir: &Path, node: &str) -> io::Result<String> {
+    let file = state_dir.join(INSTALLATION);
+    let word = match fs::read_to_string(&file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let draft = state_dir.join(format!(".{INSTALLATION}-{}", uuid::Uuid::new_v4().simple()));
+            fs::File::create(&draft)?.write_all(uuid::Uuid::new_v4().simple().to_string().as_bytes())?;
+            // Of several processes that make it at once one is first.
+            let made = fs::hard_link(&draft, &file);
+            fs::remove_file(draft)?;
+            match made {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => fs::read_to_string(&file)?,
+            }
+        }
+        other => other?,
+    };
+    let digest = Sha256::digest(format!("{} {node}", word.trim()));
+    Ok(digest[..4].iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_keeps_its_word_and_shares_it_with_nobody() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let word = instance(one.path(), "invoker0").unwrap();
+        assert!(word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert_eq!(instance(one.path(), "invoker0").unwrap(), word);
+        assert_ne!(instance(one.path(), "invoker1").unwrap(), word);
+        assert_ne!(instance(other.path(), "invoker0").unwrap(), word);
+        assert_eq!(fs::read_dir(one.path()).unwrap().count(), 1);
     }
 }

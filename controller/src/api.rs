@@ -19,6 +19,7 @@ pub mod namespaces;
 pub mod path;
 pub mod query;
 pub mod root;
+pub mod waiting;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource};

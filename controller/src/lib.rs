@@ -120,6 +120,7 @@ pub struct Cluster {
 /// A running controller. It serves as long as its servers run.
 pub struct Controller {
     app: Arc<App>,
+    many: Option<(Arc<Ledger>, Arc<Sharding>)>,
 }
 
 /// Subscribes to what invokers report and starts the controller's tasks on the caller's runtime.
@@ -128,18 +129,19 @@ pub struct Controller {
 pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Controller> {
     let balancer_metrics = BalancerMetrics::register(&parts.registry, &parts.id.name)?;
     let metrics = balancer_metrics.clone();
-    let (members, controllers, balancer) = match std::mem::replace(&mut parts.invokers, Invokers::One) {
+    let (members, controllers, balancer, many) = match std::mem::replace(&mut parts.invokers, Invokers::One) {
         Invokers::One => {
             let (bus, stop) = (parts.bus.clone(), shutdown.clone());
             let single: Arc<dyn LoadBalancer> =
                 Single::start(bus, &parts.id, &parts.config, metrics, stop).await?;
-            (watch::channel(Members::default()).1, watch::channel(1).1, single)
+            (watch::channel(Members::default()).1, watch::channel(1).1, single, None)
         }
         Invokers::Many(cluster) => {
             let members = cluster.members.clone();
             let controllers = count(members.clone(), &shutdown);
             let many = many(&parts, cluster, controllers.clone(), metrics, &shutdown).await?;
-            (members, controllers, many)
+            let balancer: Arc<dyn LoadBalancer> = many.1.clone();
+            (members, controllers, balancer, Some(many))
         }
     };
     let Parts {
@@ -190,7 +192,7 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         readiness,
         gate: Gate::default(),
     };
-    Ok(Controller { app: Arc::new(app) })
+    Ok(Controller { app: Arc::new(app), many })
 }
 
 /// How many controllers there are, as the members say.
@@ -217,7 +219,7 @@ async fn many(
     controllers: watch::Receiver<u32>,
     metrics: BalancerMetrics,
     shutdown: &Shutdown,
-) -> anyhow::Result<Arc<dyn LoadBalancer>> {
+) -> anyhow::Result<(Arc<Ledger>, Arc<Sharding>)> {
     let Parts { bus, id, config, clock, activations, .. } = parts;
     test_action::store(&*parts.artifacts, id, &parts.manifest, config, clock.now()).await?;
     let (records, writing) =
@@ -241,11 +243,11 @@ async fn many(
         config,
         clock: clock.clone(),
         controllers,
-        ledger: Some((ledger, left)),
+        ledger: Some((ledger.clone(), left)),
         metrics,
         fleet_metrics: FleetMetrics::register(&parts.registry, &id.name)?,
     };
-    Ok(Sharding::start(sharding, shutdown.clone()).await?)
+    Ok((ledger, Sharding::start(sharding, shutdown.clone()).await?))
 }
 
 impl Controller {
@@ -279,6 +281,13 @@ impl Controller {
     /// more, and what was accepted runs at the next start.
     pub fn release(&self) {
         self.app.primitive.released.request();
+    }
+
+    /// Looks after what another controller left in flight that is gone, as if it were our own.
+    pub async fn take_up(&self, run: Abandoned) {
+        if let Some((ledger, sharding)) = &self.many {
+            sharding.take_up(ledger.take_up(run).await);
+        }
     }
 
     /// Waits until nothing is in flight, at most `grace`. Returns whether that is so; what is left stays in

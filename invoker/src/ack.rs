@@ -49,18 +49,22 @@ impl AckSender {
 
     /// Both. Who does not wait gets the id alone.
     pub fn combined(&self, message: &ActivationMessage, record: &Activation) {
-        let response = if message.blocking {
-            AckResult::Record(Box::new(Activation { logs: Vec::new(), ..record.clone() }))
-        } else {
-            AckResult::Id(message.activation_id)
+        self.both(message, record, record.response.status == Status::WhiskError);
+    }
+
+    /// Both, of an activation that an earlier run did not end: whatever came of it says nothing of how this
+    /// invoker is.
+    pub fn recovered(&self, message: &ActivationMessage, record: &Activation) {
+        self.both(message, record, false);
+    }
+
+    fn both(&self, message: &ActivationMessage, record: &Activation, is_system_error: bool) {
+        let response = match message.blocking {
+            true => AckResult::Record(Box::new(Activation { logs: Vec::new(), ..record.clone() })),
+            false => AckResult::Id(message.activation_id),
         };
-        let ack = Ack::Combined {
-            transid: message.transid.clone(),
-            response,
-            is_system_error: record.response.status == Status::WhiskError,
-            instance: self.instance.clone(),
-        };
-        self.send(message, ack);
+        let (transid, instance) = (message.transid.clone(), self.instance.clone());
+        self.send(message, Ack::Combined { transid, response, is_system_error, instance });
     }
 
     /// Both, of an activation whose record is stored: whoever waits reads it.

@@ -17,6 +17,8 @@ pub mod pool;
 pub mod proxy;
 pub mod recovery;
 pub mod response;
+#[cfg(feature = "distributed")]
+pub mod server;
 
 use std::sync::Arc;
 use std::time::Duration;

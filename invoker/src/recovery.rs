@@ -70,7 +70,7 @@ async fn take_up(entry: OpenEntry, context: &Arc<Context>, pool: &Arc<Pool>) {
     if let Err(error) = context.journal.outcome(id, text.into()) {
         error!(activation.id = %id, "the journal cannot be written: {error}");
     }
-    context.acks.combined(&message, &record);
+    context.acks.recovered(&message, &record);
     if record::is_stored(&message, record.response.status, &context.config.activation) {
         context.records.store(record).await;
     } else {

@@ -10,8 +10,7 @@ use common::config::Config;
 use common::manifest::Manifest;
 use common::shutdown::Shutdown;
 use invoker::container::ContainerRuntime as Runtime;
-use invoker::container::docker::firewall::Network;
-use invoker::container::docker::{DockerConfig, DockerRuntime, daemon};
+use invoker::container::docker::{self, DockerConfig, DockerRuntime, daemon};
 use invoker::container::process::{ProcessConfig, ProcessRuntime};
 
 use crate::args::ContainerRuntime;
@@ -114,12 +113,7 @@ async fn start_docker(needs: Needs<'_>) -> anyhow::Result<Started> {
     let port = needs.api.port();
     let mut config = DockerConfig::new(needs.data.instance(), needs.run, port);
     config.parallel_creations = needs.config.docker.parallel_runs;
-    for network in &needs.config.docker.denied_networks {
-        let network: Network = network.parse().map_err(|error| {
-            anyhow::anyhow!("configuration: whisk.docker.denied-networks: '{network}' is no network: {error}")
-        })?;
-        config.blocked_networks.push(network);
-    }
+    config.blocked_networks = docker::denied_networks(&needs.config.docker)?;
     let runtime =
         DockerRuntime::start(config, needs.clock, needs.tasks).await.context("Docker cannot be used")?;
     let also_listen = Some(SocketAddr::from((runtime.gateway(), port)));

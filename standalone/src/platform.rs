@@ -58,8 +58,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let guest = subjects::prepare(&*stores.subjects, &secret, loopback).await?;
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let overhead = config.activation.serdes_overhead.bytes() + config.activation.payload.max.bytes();
-    let bus: Arc<dyn MessageBus> = Arc::new(MemoryBus::new(overhead as usize));
+    let bus: Arc<dyn MessageBus> = Arc::new(MemoryBus::new(config.max_message()));
     let registry = Registry::new();
     let background = Shutdown::new();
     stores.watch(&background);
@@ -73,7 +72,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         clock: clock.clone(),
         registry: registry.clone(),
         id: ControllerId::new("0"),
-        build: build_date(),
+        build: Millis::of_program().date(),
         invokers: Invokers::One,
         readiness: Readiness::default(),
     };
@@ -144,14 +143,6 @@ fn refuse_processes_off_loopback(args: &Args, choice: &Choice) -> anyhow::Result
         "--host {} is not a loopback address, and actions would run as processes that are not isolated; {remedy}",
         args.host
     )
-}
-
-/// The day this program was built, from its file.
-fn build_date() -> String {
-    let built = std::env::current_exe().and_then(std::fs::metadata).and_then(|file| file.modified());
-    let since =
-        built.ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
-    Millis(since.as_millis() as u64).date()
 }
 
 #[expect(clippy::print_stdout, reason = "the ready line is what the program says")]

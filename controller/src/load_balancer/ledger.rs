@@ -101,3 +101,130 @@ impl Ledger {
         left
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use common::clock::VirtualClock;
+    use common::entity::activation::Response;
+    use common::entity::id::{ControllerId, TransactionId};
+    use common::entity::identity::{AuthKey, Identity, Namespace};
+    use common::entity::name::{EntityName, Fqn};
+    use common::journal;
+    use common::record::writer::Certainty;
+    use common::shutdown::Shutdown;
+    use common::store::ActivationStore;
+    use common::store::sqlite::SqliteStores;
+
+    use super::*;
+
+    const NOW: Millis = Millis(1_000_000);
+
+    fn message() -> ActivationMessage {
+        let name = EntityName::parse("guest").unwrap();
+        ActivationMessage {
+            transid: TransactionId::system("sid_test", NOW),
+            action: Fqn::parse("guest/hello").unwrap(),
+            revision: None,
+            user: Identity {
+                subject: "guest".into(),
+                namespace: Namespace { name, uuid: "u".into() },
+                authkey: AuthKey { uuid: "u".into(), key: "s3cret".into() },
+                rights: Vec::new(),
+                limits: Arc::default(),
+            },
+            activation_id: ActivationId::generate(),
+            root_controller_index: ControllerId::new("0"),
+            blocking: false,
+            content: Some(serde_json::from_str(r#"{"parameter":1}"#).unwrap()),
+            init_args: Vec::new(),
+            locked_args: BTreeMap::new(),
+            cause: None,
+            trace_context: None,
+        }
+    }
+
+    struct Run {
+        ledger: Ledger,
+        journal: Arc<Journal>,
+        activations: Arc<dyn ActivationStore>,
+        shutdown: Shutdown,
+    }
+
+    async fn run(dir: &std::path::Path) -> Run {
+        let journal = Arc::new(Journal::create(dir, 1 << 20, 1 << 20).unwrap());
+        let activations = SqliteStores::open(dir).await.unwrap().activations;
+        let (records, writing) = RecordWriter::new(activations.clone(), journal.clone(), Certainty::Presumed);
+        let shutdown = Shutdown::new();
+        shutdown.spawn("records", writing);
+        let clock = Arc::new(VirtualClock::at(NOW));
+        let ledger = Ledger::new(journal.clone(), records, ActivationConfig::default(), clock);
+        Run { ledger, journal, activations, shutdown }
+    }
+
+    impl Run {
+        /// Ends once all that was given up is stored.
+        async fn end(self) -> Arc<dyn ActivationStore> {
+            drop(self.ledger);
+            assert!(self.shutdown.finish(std::time::Duration::from_secs(10)).await);
+            self.activations
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_lost_gets_a_record_that_a_real_one_replaces() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = run(dir.path()).await;
+        let (lost, ended, known) = (message(), message(), message());
+        let namespace = lost.user.namespace.name.clone();
+        for message in [&lost, &ended, &known] {
+            run.ledger.open(message.clone(), 60_000).unwrap();
+        }
+        let text = run.journal.message(lost.activation_id).unwrap();
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        assert!(!text.contains("s3cret") && !text.contains("parameter"), "{text}");
+        run.ledger.close(ended.activation_id);
+        let real = record::fallback(&known, NOW, Response::error(Status::ApplicationError, "x"));
+        run.activations.store(std::slice::from_ref(&real)).await.unwrap();
+        for message in [&lost, &ended, &known] {
+            run.ledger.give_up(message.activation_id).await;
+        }
+        let journal = run.journal.clone();
+        let activations = run.end().await;
+        assert_eq!(journal.open(), 0);
+        let get = |message: &ActivationMessage| {
+            let (activations, namespace, id) =
+                (activations.clone(), namespace.clone(), message.activation_id);
+            async move { activations.get(&namespace, id).await.unwrap() }
+        };
+        let presumed = get(&lost).await.unwrap();
+        assert_eq!(presumed.response.status, Status::WhiskError);
+        assert!(presumed.head.annotations.is_true(record::PRESUMED));
+        assert!(get(&ended).await.is_none(), "it was heard of");
+        assert_eq!(get(&known).await.unwrap().response.status, Status::ApplicationError);
+        let late = record::fallback(&lost, NOW, Response::error(Status::DeveloperError, "x"));
+        activations.store(&[late]).await.unwrap();
+        assert_eq!(get(&lost).await.unwrap().response.status, Status::DeveloperError);
+    }
+
+    #[tokio::test]
+    async fn what_a_dead_controller_had_in_flight_is_taken_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let dead = run(dir.path()).await;
+        let orders = [message(), message()];
+        dead.ledger.open(orders[0].clone(), 60_000).unwrap();
+        dead.ledger.open(orders[1].clone(), 30_000).unwrap();
+        drop(dead.end().await);
+        let heir = run(dir.path()).await;
+        let mut left = Vec::new();
+        for run in journal::take_over(dir.path(), |_| true).unwrap() {
+            left.extend(heir.ledger.take_up(run).await);
+        }
+        let found: Vec<_> = left.iter().map(|left| (left.message.activation_id, left.remaining_ms)).collect();
+        assert_eq!(found, [(orders[0].activation_id, 60_000), (orders[1].activation_id, 30_000)]);
+        assert_eq!(heir.journal.open(), 2);
+        assert!(journal::take_over(dir.path(), |_| true).unwrap().is_empty(), "its journal is gone");
+        heir.end().await;
+    }
+}

@@ -91,6 +91,11 @@ impl Sharding {
         Ok(Arc::new(Self { dispatch, supervisor, _pings: pings }))
     }
 
+    /// Enters what another controller left in flight.
+    pub fn take_up(&self, left: Vec<Left>) {
+        self.dispatch.in_flight.take_up(left);
+    }
+
     /// MB of an invoker that are left to this controller; below zero if more was promised than there is.
     pub fn left(&self, invoker: u32) -> Option<i64> {
         self.supervisor.fleet.left(invoker)

@@ -17,8 +17,10 @@ pub mod pull;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use anyhow::Context;
 use async_trait::async_trait;
 use common::clock::Clock;
+use common::config::DockerConfig as Settings;
 use common::shutdown::Shutdown;
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
@@ -49,6 +51,8 @@ pub struct DockerConfig {
     pub run: String,
     /// Where the platform's API listens on the bridge's gateway.
     pub api_port: u16,
+    /// What actions are told instead, if the API is elsewhere for them.
+    pub api_host: Option<String>,
     /// So many containers are made at once.
     pub parallel_creations: usize,
     /// Processes and threads a container.
@@ -67,12 +71,26 @@ impl DockerConfig {
             instance: instance.into(),
             run: run.into(),
             api_port,
+            api_host: None,
             parallel_creations: 10,
             pids: 1024,
             nofile: 1024,
             blocked_networks: Vec::new(),
         }
     }
+}
+
+/// The networks that settings deny to actions.
+///
+/// # Errors
+///
+/// If one of them is no network; the text names the setting.
+pub fn denied_networks(settings: &Settings) -> anyhow::Result<Vec<Network>> {
+    let parse = |text: &String| {
+        text.parse()
+            .with_context(|| format!("configuration: whisk.docker.denied-networks: '{text}' is no network"))
+    };
+    settings.denied_networks.iter().map(parse).collect()
 }
 
 /// Docker, with this instance's network and firewall.
@@ -139,7 +157,8 @@ impl ContainerRuntime for DockerRuntime {
     }
 
     fn api_host(&self) -> String {
-        format!("http://{}:{}", self.bridge.gateway, self.config.api_port)
+        let at_gateway = || format!("http://{}:{}", self.bridge.gateway, self.config.api_port);
+        self.config.api_host.clone().unwrap_or_else(at_gateway)
     }
 
     async fn create(&self, spec: ContainerSpec) -> Result<Box<dyn Container>, CreateError> {

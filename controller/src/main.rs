@@ -1,0 +1,189 @@
+//! `oxwhisk-controller`: the REST API and the balancer as a program of their own, over Kafka and PostgreSQL.
+//!
+//! It answers from the first moment, if only that it is not ready and why. What stops comes in order: no
+//! new work, what waits is answered, what is in flight is heard of, then the API, the bus and the stores.
+
+mod args;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use anyhow::Context;
+use clap::Parser;
+use common::address;
+use common::clock::{Millis, SystemClock};
+use common::config::{self, Config};
+use common::entity::id::ControllerId;
+use common::join::{self, Applicant, Place, Stage};
+use common::manifest::Manifest;
+use common::nodes::NodeKind;
+use common::shutdown::Shutdown;
+use common::signals::Signals;
+use controller::api::waiting;
+use controller::{Cluster, Controller, Invokers, Parts};
+use prometheus::Registry;
+use tracing::{error, info, warn};
+
+use crate::args::Args;
+
+/// A request allocates some hundred times; this takes half as long as the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What requests may take to be answered, and what is in flight to be heard of, at the end.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// What the rest may take to end after that.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if args.probe {
+        return end(address::probe(args.address_file.as_deref()));
+    }
+    if let Err(error) = common::telemetry::start(args.log_format, &args.log_level) {
+        return end(Err(anyhow::anyhow!("--log-level '{}' cannot be used: {error}", args.log_level)));
+    }
+    common::open_files::raise_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    end(runtime.context("the runtime cannot be started").and_then(|runtime| runtime.block_on(run(args))))
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a program that cannot go on")]
+fn end(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("oxwhisk-controller: {}", format!("{error:#}").replace('\n', " "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let mut config = config::load::load(args.config.as_deref(), std::env::vars())?;
+    config.limits.unthrottled |= args.unthrottled;
+    let manifest = Arc::new(Manifest::load(args.runtimes.as_deref())?);
+    let listener = bind(&args)?;
+    let address = listener.local_addr()?;
+    if let Some(file) = &args.address_file {
+        address::tell(file, address)?;
+    }
+    let (stage, background) = (Stage::default(), Shutdown::new());
+    let waiting = waiting::server(listener.try_clone()?, stage.readiness())?;
+    let waiting_room = waiting.handle();
+    background.spawn("waiting", waiting);
+    info!("listening on {address}");
+    let applicant = Applicant {
+        kind: NodeKind::Controller,
+        name: args.name.clone(),
+        address: format!("{}:{}", args.advertise, address.port()),
+        state_dir: args.state_dir.clone(),
+    };
+    let joined = tokio::select! {
+        joined = join::join(&applicant, &config, &stage, &background) => joined.map(Some),
+        () = signals.next() => Ok(None),
+    };
+    let (config, background) = (Arc::new(config), background);
+    match joined {
+        Ok(Some(place)) => {
+            let program = Program { config, manifest, listener, stage, background };
+            program.serve(place, &args.state_dir, waiting_room, signals).await
+        }
+        other => {
+            waiting_room.stop(false).await;
+            background.finish(LAST_ANSWERS).await;
+            other.map(drop)
+        }
+    }
+}
+
+fn bind(args: &Args) -> anyhow::Result<TcpListener> {
+    let address = SocketAddr::new(args.host, args.port);
+    TcpListener::bind(address)
+        .with_context(|| format!("cannot listen on {address}; choose another with --host and --port"))
+}
+
+/// What the program has before it has a place in the installation.
+struct Program {
+    config: Arc<Config>,
+    manifest: Arc<Manifest>,
+    listener: TcpListener,
+    stage: Stage,
+    background: Shutdown,
+}
+
+impl Program {
+    /// Serves until it is told to stop, or has lost its number.
+    async fn serve(
+        self,
+        mut place: Place,
+        state_dir: &Path,
+        waiting_room: ServerHandle,
+        mut signals: Signals,
+    ) -> anyhow::Result<()> {
+        let Self { config, manifest, listener, stage, background } = self;
+        let bus = place.bus.clone();
+        let parts = Parts {
+            config,
+            manifest,
+            artifacts: place.stores.artifacts.clone(),
+            subjects: place.stores.subjects.clone(),
+            activations: place.stores.activations.clone(),
+            bus: bus.clone(),
+            clock: Arc::new(SystemClock),
+            registry: Registry::new(),
+            id: ControllerId::new(place.lease.id().to_string()),
+            build: Millis::of_program().date(),
+            invokers: Invokers::Many(Cluster {
+                members: place.lease.members(),
+                journal: place.journal.clone(),
+                abandoned: std::mem::take(&mut place.abandoned),
+            }),
+            readiness: place.readiness(&stage),
+        };
+        let controller = controller::start(parts, background.clone()).await?;
+        waiting_room.stop(true).await;
+        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let server = controller.serve(vec![listener], workers)?;
+        let api = server.handle();
+        background.spawn("api", async move {
+            if let Err(error) = server.await {
+                error!("the API has stopped: {error}");
+            }
+        });
+        stage.done();
+        info!("ready");
+        let adopting = join::adopt(&place, state_dir, &background, async |run| controller.take_up(run).await);
+        let outcome = tokio::select! {
+            () = signals.next() => Ok(()),
+            () = place.lease.lost() => Err(anyhow::anyhow!("another process has this one's number")),
+            () = adopting => Ok(()),
+        };
+        stop(controller, api, place, background).await;
+        outcome
+    }
+}
+
+async fn stop(controller: Controller, api: ServerHandle, place: Place, background: Shutdown) {
+    info!("stopping: no new work is taken");
+    if !controller.drain(GRACE).await {
+        controller.release();
+        if !controller.drain(LAST_ANSWERS).await {
+            warn!("requests were not answered in time and are cut off");
+        }
+    }
+    if !controller.settle(LAST_ANSWERS).await {
+        info!("what is still in flight stays in the journal");
+    }
+    if tokio::time::timeout(LAST_ANSWERS, api.stop(true)).await.is_err() {
+        api.stop(false).await;
+    }
+    place.leave(background, LAST_ANSWERS).await;
+    info!("stopped");
+}

@@ -1,0 +1,235 @@
+//! `oxwhisk-invoker`: the invoker as a program of its own, over Kafka and PostgreSQL, with Docker.
+//!
+//! It answers from the first moment, if only that it is not ready and why. What stops comes in order: it
+//! says that it wants no work, runs what was sent to it, removes its containers, then leaves.
+
+mod args;
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use common::clock::{Clock, SystemClock};
+use common::config::{self, Config};
+use common::entity::id::InvokerId;
+use common::join::{self, Applicant, Place, Stage};
+use common::manifest::Manifest;
+use common::nodes::NodeKind;
+use common::shutdown::Shutdown;
+use common::signals::Signals;
+use common::{address, paths};
+use invoker::Invoker;
+use invoker::container::docker::{DockerConfig, DockerRuntime};
+use invoker::metrics::InvokerMetrics;
+use invoker::pool::keep_alive::fixed::FixedTimes;
+use invoker::server::{self, Running, Subject};
+use prometheus::Registry;
+use tracing::{error, info, warn};
+
+use crate::args::Args;
+
+/// An activation allocates some hundred times; this takes half as long as the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What runs, and what waits for a container, may take to end when the invoker stops.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// What the rest may take to end after that.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Between two attempts to use Docker.
+const RETRY: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if args.probe {
+        return end(address::probe(args.address_file.as_deref()));
+    }
+    if let Err(error) = common::telemetry::start(args.log_format, &args.log_level) {
+        return end(Err(anyhow::anyhow!("--log-level '{}' cannot be used: {error}", args.log_level)));
+    }
+    common::open_files::raise_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    end(runtime.context("the runtime cannot be started").and_then(|runtime| runtime.block_on(run(args))))
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a program that cannot go on")]
+fn end(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("oxwhisk-invoker: {}", format!("{error:#}").replace('\n', " "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn settings(args: &Args) -> anyhow::Result<Config> {
+    let mut config = config::load::load(args.config.as_deref(), std::env::vars())?;
+    if let Some(memory) = args.user_memory {
+        config.container_pool.user_memory = memory;
+    }
+    if config.container_pool.user_memory < config.memory.min {
+        bail!("--user-memory is less than one action may ask for ({} MB)", config.memory.min.mb());
+    }
+    Ok(config)
+}
+
+async fn run(args: Args) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let config = Arc::new(settings(&args)?);
+    let manifest = Arc::new(Manifest::load(args.runtimes.as_deref())?);
+    let address = SocketAddr::new(args.host, args.port);
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("cannot listen on {address}; choose another with --host and --port"))?;
+    let address = listener.local_addr()?;
+    if let Some(file) = &args.address_file {
+        address::tell(file, address)?;
+    }
+    let (stage, background) = (Stage::default(), Shutdown::new());
+    let subject = Arc::new(Subject {
+        operator: config.invoker.clone(),
+        registry: Registry::new(),
+        waiting: stage.readiness(),
+        running: OnceLock::new(),
+    });
+    let server = server::server(listener, subject.clone())?;
+    let http = server.handle();
+    background.spawn("http", async move {
+        if let Err(error) = server.await {
+            error!("the HTTP server has stopped: {error}");
+        }
+    });
+    info!("listening on {address}");
+    let applicant = Applicant {
+        kind: NodeKind::Invoker,
+        name: args.name.clone(),
+        address: format!("{}:{}", args.advertise, address.port()),
+        state_dir: args.state_dir.clone(),
+    };
+    let joined = tokio::select! {
+        joined = join::join(&applicant, &config, &stage, &background) => joined.map(Some),
+        () = signals.next() => Ok(None),
+    };
+    let outcome = match joined {
+        Ok(Some(place)) => {
+            let program = Program { args, config, manifest, subject, stage, background };
+            program.work(place, signals, async move { http.stop(true).await }).await
+        }
+        other => {
+            http.stop(false).await;
+            background.finish(LAST_WORDS).await;
+            other.map(drop)
+        }
+    };
+    outcome
+}
+
+/// What the program has before it has a place in the installation.
+struct Program {
+    args: Args,
+    config: Arc<Config>,
+    manifest: Arc<Manifest>,
+    subject: Arc<Subject>,
+    stage: Stage,
+    background: Shutdown,
+}
+
+impl Program {
+    /// Runs actions until it is told to stop, or has lost its number.
+    async fn work(
+        self,
+        mut place: Place,
+        mut signals: Signals,
+        stop_http: impl Future<Output = ()>,
+    ) -> anyhow::Result<()> {
+        let started = tokio::select! {
+            started = self.start(&mut place) => started.map(Some),
+            () = signals.next() => Ok(None),
+        };
+        let (started, outcome) = match started {
+            Ok(Some(invoker)) => {
+                self.stage.done();
+                info!("ready");
+                let adopting = join::adopt(&place, &self.args.state_dir, &self.background, async |run| {
+                    invoker.take_up(run).await;
+                });
+                let outcome = tokio::select! {
+                    () = signals.next() => Ok(()),
+                    () = place.lease.lost() => Err(anyhow::anyhow!("another process has this one's number")),
+                    () = adopting => Ok(()),
+                };
+                (Some(invoker), outcome)
+            }
+            other => (None, other.map(drop)),
+        };
+        if let Some(mut invoker) = started {
+            info!("stopping: no new work is taken");
+            // Whoever has lost its number gets no more work, and what it was sent is another's.
+            if outcome.is_ok() && !invoker.leave(GRACE).await {
+                info!("what has not run yet stays in the journal");
+            }
+            if !invoker.drain(LAST_WORDS).await {
+                warn!("activations or containers did not end in time; who comes next sees to them");
+            }
+        }
+        stop_http.await;
+        place.leave(self.background, LAST_WORDS).await;
+        info!("stopped");
+        outcome
+    }
+
+    async fn start(&self, place: &mut Place) -> anyhow::Result<Invoker> {
+        let Self { args, config, manifest, subject, stage, background } = self;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let number = place.lease.id();
+        let instance_word = paths::instance(&args.state_dir, &format!("invoker{number}"))?;
+        let mut docker = DockerConfig::new(&instance_word, place.journal.run(), args.api_port);
+        docker.api_host = args.api_host.clone();
+        docker.parallel_creations = config.docker.parallel_runs;
+        docker.blocked_networks = invoker::container::docker::denied_networks(&config.docker)?;
+        let runtime = loop {
+            stage.wait_for("Docker cannot be used");
+            match DockerRuntime::start(docker.clone(), clock.clone(), background.clone()).await {
+                Ok(runtime) => break runtime,
+                Err(error) => {
+                    let text = format!("{:#}", anyhow::Error::from(error));
+                    warn!("waiting for Docker: {text}");
+                    stage.wait_for(format!("Docker cannot be used: {text}"));
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        };
+        let mut instance = InvokerId::new(number, config.container_pool.user_memory);
+        instance.unique_name = args.name.clone();
+        let invoker = Invoker::start(invoker::Parts {
+            instance: instance.clone(),
+            unique_name: instance_word,
+            keep_alive: Arc::new(FixedTimes(config.container_proxy.timeouts.clone())),
+            config: config.clone(),
+            manifest: manifest.clone(),
+            artifacts: place.stores.artifacts.clone(),
+            activations: place.stores.activations.clone(),
+            bus: place.bus.clone(),
+            runtime: Arc::new(runtime),
+            journal: place.journal.clone(),
+            abandoned: std::mem::take(&mut place.abandoned),
+            clock,
+            metrics: InvokerMetrics::register(&subject.registry)?,
+        });
+        let invoker = invoker.await?;
+        let running = Running {
+            name: instance.to_string(),
+            enabled: invoker.enabled(),
+            readiness: place.readiness(stage),
+        };
+        if subject.running.set(running).is_err() {
+            bail!("the invoker was started twice");
+        }
+        Ok(invoker)
+    }
+}
