@@ -56,10 +56,12 @@ async fn cases_003_458_the_root_lists_the_configured_limits() {
 }
 
 #[tokio::test]
-async fn case_458_the_well_known_guest_may_sign_in() {
+async fn case_458_the_well_known_guest_signs_in_to_the_embedded_form_alone() {
     let Some((_, _)) = Whisk::shared().await.fresh(458).await else { return };
-    let guest = Whisk::shared().await.guest().await;
-    assert_eq!(guest.name, "guest");
+    // Only where nobody but this machine reaches the platform; elsewhere the key must be refused.
+    if let Some(guest) = Whisk::shared().await.guest().await {
+        assert_eq!(guest.name, "guest");
+    }
 }
 
 #[tokio::test]

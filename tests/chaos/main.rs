@@ -1,5 +1,6 @@
 //! The promises of the platform under SIGKILL: no answered activation is lost, none runs twice, and
 //! nothing of the killed run is left.
 
+mod distributed;
 mod marks;
 mod sigkill;

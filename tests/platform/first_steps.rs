@@ -13,7 +13,7 @@ const TRIES: u32 = 5;
 
 async fn start() -> (Server, Namespace) {
     let server = Server::start(Options::default()).await;
-    let guest = server.whisk().guest().await;
+    let guest = server.whisk().guest().await.expect("the embedded form has a guest");
     (server, guest)
 }
 

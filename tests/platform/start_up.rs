@@ -76,7 +76,7 @@ async fn another_instance_serves_the_data_directory() {
     let data = server.home().data();
     let clue = data.display().to_string();
     refused(Options { data: Some(data), ..Options::default() }, &clue).await;
-    server.whisk().guest().await.get("actions").await.expect(200);
+    server.whisk().guest().await.expect("the embedded form has a guest").get("actions").await.expect(200);
     server.stop().await;
 }
 

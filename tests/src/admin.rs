@@ -1,24 +1,37 @@
-//! The operator's side of a server of our own: `wskadmin` on its data directory, and one look into
-//! its database that no tool offers.
+//! The operator's side of a platform of our own: `wskadmin` on its data directory or its database, and one
+//! look into its entities that no tool offers.
 
 use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::process::Command;
 
 use crate::place;
 
-/// Runs `wskadmin` on one data directory.
+/// Runs `wskadmin` on one installation.
 #[derive(Clone, Debug)]
-pub struct Admin {
-    data: PathBuf,
+pub enum Admin {
+    /// The embedded form: its data directory.
+    Directory(PathBuf),
+    /// The distributed form.
+    Database {
+        /// The address of the database.
+        url: String,
+        /// The file of the installation's secret.
+        secret: PathBuf,
+    },
 }
 
 impl Admin {
     /// The operator of the server that serves this data directory.
     pub fn of(data: &Path) -> Self {
-        Self { data: data.to_path_buf() }
+        Self::Directory(data.to_path_buf())
+    }
+
+    /// The operator of the installation in this database.
+    pub fn of_database(url: &str, secret: &Path) -> Self {
+        Self::Database { url: url.to_owned(), secret: secret.to_path_buf() }
     }
 
     /// Runs one command; returns what it printed on standard output, trimmed.
@@ -27,9 +40,16 @@ impl Admin {
     ///
     /// If the command fails.
     pub async fn run(&self, arguments: &[&str]) -> String {
-        let output = Command::new(place::wskadmin())
-            .arg("--data-dir")
-            .arg(&self.data)
+        let mut command = Command::new(place::wskadmin());
+        match self {
+            Self::Directory(data) => command.arg("--data-dir").arg(data),
+            Self::Database { url, secret } => command
+                .args(["--postgres", "--secret-file"])
+                .arg(secret)
+                .env_remove("OXWHISK_CONFIG")
+                .env("CONFIG_whisk_postgres_url", url),
+        };
+        let output = command
             .args(arguments)
             .output()
             .await
@@ -65,18 +85,35 @@ impl Admin {
     ///
     /// If there is no such document.
     pub async fn corrupt_entity(&self, id: &str) {
-        let options = SqliteConnectOptions::new().filename(self.data.join("entities.db"));
-        let mut database: SqliteConnection =
-            options.connect().await.unwrap_or_else(|error| panic!("entities.db does not open: {error}"));
-        let statement = "UPDATE entities SET doc = \
-                         CASE typeof(doc) WHEN 'blob' THEN CAST('{\"broken' AS BLOB) ELSE '{\"broken' END \
-                         WHERE id = ?";
-        let done = sqlx::query(statement)
-            .bind(id)
-            .execute(&mut database)
-            .await
-            .unwrap_or_else(|error| panic!("entities.db refuses: {error}"));
-        assert_eq!(done.rows_affected(), 1, "there is one document {id}");
-        let _ = database.close().await;
+        let broken = "{\"broken";
+        let changed = match self {
+            Self::Directory(data) => {
+                let options = SqliteConnectOptions::new().filename(data.join("entities.db"));
+                let mut database: SqliteConnection = options
+                    .connect()
+                    .await
+                    .unwrap_or_else(|error| panic!("entities.db does not open: {error}"));
+                let done = sqlx::query("UPDATE entities SET doc = ? WHERE id = ?")
+                    .bind(broken)
+                    .bind(id)
+                    .execute(&mut database)
+                    .await
+                    .unwrap_or_else(|error| panic!("entities.db refuses: {error}"));
+                let _ = database.close().await;
+                done.rows_affected()
+            }
+            Self::Database { url, .. } => {
+                let mut database = PgConnection::connect(url).await.expect("the server answers");
+                let done = sqlx::query("UPDATE entities SET doc = $1 WHERE id = $2")
+                    .bind(broken)
+                    .bind(id)
+                    .execute(&mut database)
+                    .await
+                    .unwrap_or_else(|error| panic!("the database refuses: {error}"));
+                let _ = database.close().await;
+                done.rows_affected()
+            }
+        };
+        assert_eq!(changed, 1, "there is one document {id}");
     }
 }

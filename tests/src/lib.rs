@@ -4,7 +4,9 @@
 //! A suite asks [`whisk::Whisk`] for a platform and gets a fresh namespace a test, so tests run beside
 //! each other. The environment decides:
 //!
-//! - `OXWHISK_BIN`, `OXWHISK_WSKADMIN`: the binaries, in place of those beside the test;
+//! - `OXWHISK_BIN`, `OXWHISK_WSKADMIN`, `OXWHISK_CONTROLLER`, `OXWHISK_INVOKER`: the binaries, in place of those
+//!   beside the test;
+//! - `OXWHISK_TEST_FORM`: `embedded` (the default) or `distributed`, for suites that judge both;
 //! - `OXWHISK_TEST_RUNTIME`: `auto` (the default), `docker` or `process`;
 //! - `OXWHISK_TEST_LOG`: the server's `--log-level`; what it prints is in `<target>/<profile>/test-logs`;
 //! - `OXWHISK_URL`, `OXWHISK_AUTH` and perhaps `OXWHISK_AUTH_2`: a server that somebody else started, and
@@ -14,11 +16,14 @@
 pub mod admin;
 pub mod answer;
 pub mod client;
+pub mod collector;
+pub mod deployment;
 pub mod docker;
 pub mod fixtures;
 pub mod guard;
 pub mod namespace;
 pub mod place;
+pub mod platform;
 pub mod processes;
 pub mod server;
 pub mod services;

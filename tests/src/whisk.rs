@@ -14,7 +14,8 @@ use crate::admin::Admin;
 use crate::client::Client;
 use crate::namespace::Namespace;
 use crate::place;
-use crate::server::{GUEST, Left, Options, Server};
+use crate::platform::{Left, Platform, is_distributed};
+use crate::server::{GUEST, Options};
 use crate::wait;
 
 /// A new subject is visible to a running server within a second; this is the patience of the harness.
@@ -55,13 +56,13 @@ impl Whisk {
         Self::foreign_or(&THROTTLED, Options { throttled: true, ..Options::default() }).await
     }
 
-    /// A server of the test's own, or `None` where the suite runs against a foreign one.
-    pub async fn own_server(case: u16, options: Options) -> Option<Server> {
+    /// A platform of the test's own, or `None` where the suite runs against a foreign one.
+    pub async fn own_server(case: u16, options: Options) -> Option<Platform> {
         if Self::foreign().is_some() {
             not_applicable(case);
             return None;
         }
-        Some(Server::start(options).await)
+        Some(Platform::start(options).await)
     }
 
     /// The platform that a server of our own is.
@@ -82,8 +83,8 @@ impl Whisk {
         let started = cell.get_or_init(|| async {
             // A start that failed fails every test, but waits only once.
             let start = async {
-                let server = Server::start(options).await;
-                Shared { whisk: server.whisk(), _left: server.leave_to_guard() }
+                let platform = Platform::start(options).await;
+                Shared { whisk: platform.whisk(), _left: platform.leave_to_guard() }
             };
             let guarded = std::panic::AssertUnwindSafe(start);
             futures::FutureExt::catch_unwind(guarded).await.map_err(|cause| told(cause.as_ref()))
@@ -125,9 +126,13 @@ impl Whisk {
         }
     }
 
-    /// The namespace `guest` of the embedded form.
-    pub async fn guest(&self) -> Namespace {
-        self.sign_in(GUEST).await
+    /// The namespace `guest` of the embedded form; the distributed form has none.
+    pub async fn guest(&self) -> Option<Namespace> {
+        if is_distributed() {
+            Client::new(&self.url, Some(GUEST)).get("/api/v1/namespaces").await.expect(401);
+            return None;
+        }
+        Some(self.sign_in(GUEST).await)
     }
 
     /// Whether the server is ours, so that its defaults are known.

@@ -1,0 +1,105 @@
+//! What operators do to a running cluster: disable and enable nodes, add and remove controllers.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::client::basic;
+use tests::deployment::{Node, Role};
+use tests::fixtures::ECHO;
+use tests::server::Options;
+use tests::wait;
+
+use crate::world::World;
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn options() -> Options {
+    let environment = [
+        ("CONFIG_whisk_controller_username", "operator"),
+        ("CONFIG_whisk_controller_password", "of-controllers"),
+        ("CONFIG_whisk_invoker_username", "operator"),
+        ("CONFIG_whisk_invoker_password", "of-invokers"),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    Options { environment, throttled: true, user_memory: "512m".to_owned(), ..Options::default() }
+}
+
+async fn order(node: &Node, path: &str, password: &str) -> tests::answer::Answer {
+    let authorization = basic(&format!("operator:{password}"));
+    node.client().post(path, &Value::Null).authorization(&authorization).await
+}
+
+async fn is_up(controller: &Node, invoker: &str) -> bool {
+    controller.client().get("/invokers").await.expect(200).json()[invoker] == "up"
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_are_disabled_and_enabled_and_controllers_share_the_throttles() {
+    let mut world = World::with(options()).await;
+
+    // An invoker that wants no work is down at once, and comes back.
+    let invoker = &world.invokers[0];
+    for wrong in ["", "of-controllers"] {
+        order(invoker, "/disable", wrong).await.expect(401);
+    }
+    invoker.client().get("/isEnabled").await.expect(401);
+    let text = order(invoker, "/disable", "of-invokers").await.expect(200).text();
+    let name = text.split(' ').next().expect("a name").to_owned();
+    assert_eq!(text, format!("{name} is now disabled."));
+    let text = order(invoker, "/disable", "of-invokers").await.expect(200).text();
+    assert_eq!(text, format!("{name} is already disabled."));
+    invoker.client().get("/ready").await.expect(503);
+    for controller in &world.controllers {
+        wait::until("the disabled one is down", SOON, || async {
+            (!is_up(controller, &name).await).then_some(())
+        })
+        .await;
+        controller.client().get("/invokers/ready").await.expect(500);
+    }
+    let text = order(invoker, "/enable", "of-invokers").await.expect(200).text();
+    assert_eq!(text, format!("{name} is now enabled."));
+    world.wait_for_invokers(3).await;
+
+    // Two controllers share a limit, with a fifth to spare.
+    let admin = world.site.admin();
+    let me = world.namespace().await;
+    admin.set_limits(&me[0].name, &["--invocationsPerMinute", "10"]).await;
+    let echo = me[0].put_js("echo", ECHO).await;
+    for at in &me {
+        at.wait_for_limit("invocationsPerMinute", &json!(10)).await;
+        refused_beyond(at, &echo, 6).await;
+    }
+
+    // A disabled controller takes no new work and says so; the other has all of the limit once it is gone.
+    let controller = world.controllers.remove(0);
+    order(&controller, "/disable", "of-invokers").await.expect(401);
+    let text = order(&controller, "/disable", "of-controllers").await.expect(200).text();
+    assert_eq!(text, "controller is disabled");
+    me[0].post(format!("actions/{echo}"), &json!({})).await.expect(503);
+    me[0].get("actions").await.expect(200);
+    let why = controller.client().get("/ready").await.expect(503).json();
+    assert_eq!(why["ready"], false);
+    controller.stop().await;
+    wait::until("the other has the whole limit", SOON, || async {
+        let answer = me[1].post(format!("actions/{echo}"), &json!({})).await;
+        answer.text().contains("allowed: 10)").then_some(())
+    })
+    .await;
+    let late = world.site.start(Role::Controller).await;
+    late.wait_for_invokers(3).await;
+    world.controllers.push(late);
+    world.stop().await;
+}
+
+/// Invokes until it is refused, and demands that so many are allowed here.
+async fn refused_beyond(me: &tests::namespace::Namespace, name: &str, allowed: u64) {
+    for _ in 0..=10 {
+        let answer = me.post(format!("actions/{name}"), &json!({})).await;
+        if answer.status == 429 {
+            answer.error_contains(&format!("allowed: {allowed})"));
+            return;
+        }
+        answer.expect(202);
+    }
+    panic!("more than ten a minute were allowed");
+}
