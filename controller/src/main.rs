@@ -89,7 +89,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         joined = join::join(&applicant, &config, &stage, &background) => joined.map(Some),
         () = signals.next() => Ok(None),
     };
-    let (config, background) = (Arc::new(config), background);
+    let config = Arc::new(config);
     match joined {
         Ok(Some(place)) => {
             let program = Program { config, manifest, listener, stage, background };

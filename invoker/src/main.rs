@@ -115,7 +115,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         joined = join::join(&applicant, &config, &stage, &background) => joined.map(Some),
         () = signals.next() => Ok(None),
     };
-    let outcome = match joined {
+    match joined {
         Ok(Some(place)) => {
             let program = Program { args, config, manifest, subject, stage, background };
             program.work(place, signals, async move { http.stop(true).await }).await
@@ -125,8 +125,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
             background.finish(LAST_WORDS).await;
             other.map(drop)
         }
-    };
-    outcome
+    }
 }
 
 /// What the program has before it has a place in the installation.
