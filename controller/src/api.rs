@@ -50,7 +50,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(open("/invokers").get(root::invokers))
         .service(open("/invokers/healthy/count").get(root::healthy))
         .service(open("/invokers/ready").get(root::ready))
-        .service(web::resource("/disable").post(root::disable))
+        .service(operated("/disable").post(root::disable))
         .service(open("/activation").get(root::in_flight))
         .service(open("/activation/count").get(root::in_flight_count))
         // For everybody.
@@ -83,7 +83,16 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// A path that nobody signs in for; other verbs are refused.
 fn open(path: &str) -> Resource {
-    let refuse = || async { Err::<HttpResponse, _>(ApiError::MethodNotAllowed("GET, OPTIONS")) };
+    only(path, "GET, OPTIONS")
+}
+
+/// A path of the operator's orders; other verbs are refused.
+fn operated(path: &str) -> Resource {
+    only(path, "POST, OPTIONS")
+}
+
+fn only(path: &str, verbs: &'static str) -> Resource {
+    let refuse = move || async move { Err::<HttpResponse, _>(ApiError::MethodNotAllowed(verbs)) };
     web::resource(path).default_service(web::to(refuse))
 }
 

@@ -1,6 +1,5 @@
 //! The promises of the platform under SIGKILL: no answered activation is lost, none runs twice, and
 //! nothing of the killed run is left.
 
-mod distributed;
 mod marks;
 mod sigkill;

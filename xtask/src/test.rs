@@ -1,7 +1,8 @@
 //! `cargo xtask test`: brings up what the suites need, runs them, and takes down what it started.
 //!
 //! On a bare machine that is the Docker daemon, the runtime images, PostgreSQL's binaries and Kafka with its
-//! Java. The suites that talk to a whole platform run twice, with containers by Docker and by processes.
+//! Java. The suites that talk to an embedded platform run twice, with containers by Docker and by processes;
+//! the API's also against the distributed form.
 
 use std::process::Command;
 
@@ -9,7 +10,7 @@ use anyhow::{Context, bail};
 
 use crate::{docker_daemon, images, kafka};
 
-/// The suites that start a platform.
+/// The suites that start an embedded platform.
 const PLATFORM_SUITES: [&str; 3] = ["api", "platform", "chaos"];
 
 /// Runs everything.
@@ -26,12 +27,17 @@ fn suites() -> anyhow::Result<()> {
     }
     kafka::ensure()?;
     images::run(false, &[])?;
-    cargo(&["build", "--package", "standalone", "--package", "admin"], &[])?;
+    // Always all of the workspace, so that nothing is built twice with other features.
+    cargo(&["build", "--workspace", "--bins"], &[])?;
     cargo(
         &["test", "--workspace", "--no-fail-fast"],
         &[("OXWHISK_TEST_RUNTIME", "docker"), ("OXWHISK_TEST_DOCKER", "required")],
     )?;
-    let mut by_process = vec!["test", "--package", "tests", "--no-fail-fast"];
+    cargo(
+        &["test", "--workspace", "--no-fail-fast", "--test", "api"],
+        &[("OXWHISK_TEST_RUNTIME", "docker"), ("OXWHISK_TEST_FORM", "distributed")],
+    )?;
+    let mut by_process = vec!["test", "--workspace", "--no-fail-fast"];
     for suite in PLATFORM_SUITES {
         by_process.extend(["--test", suite]);
     }

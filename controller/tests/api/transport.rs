@@ -36,6 +36,34 @@ async fn meta_routes_answer_without_credentials() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_operator_may_close_a_controller_if_there_is_one() {
+    let whisk = Whisk::start().await;
+    assert_eq!(whisk.raw("GET", "/ready", "", "").await.ok(), serde_json::json!({ "ready": true }));
+    assert_eq!(whisk.raw("GET", "/metrics/targets", "", "").await.ok(), serde_json::json!([]));
+    assert_eq!(whisk.raw("GET", "/disable", "", "").await.status, 405);
+    // Without a password nobody is the operator, whatever is given.
+    for header in ["", "Authorization: Basic Og==\r\n"] {
+        assert_eq!(whisk.raw("POST", "/disable", header, "").await.status, 401);
+    }
+    whisk.stop().await;
+
+    let mut config = Config::default();
+    config.controller.username = "operator".into();
+    config.controller.password = common::operator::Password("s3cret".into());
+    let whisk = Whisk::with(config, UserLimits::default()).await;
+    let wrong = "Authorization: Basic b3BlcmF0b3I6d3Jvbmc=\r\n"; // operator:wrong
+    assert_eq!(whisk.raw("POST", "/disable", wrong, "").await.status, 401);
+    assert_eq!(whisk.raw("GET", "/ready", "", "").await.status, 200);
+    let right = "Authorization: Basic b3BlcmF0b3I6czNjcmV0\r\n"; // operator:s3cret
+    assert_eq!(whisk.raw("POST", "/disable", right, "").await.body, "controller is disabled");
+    let answer = whisk.raw("GET", "/ready", "", "").await;
+    assert_eq!((answer.status, &answer.json()["ready"]), (503, &serde_json::json!(false)));
+    assert_eq!(whisk.call("POST", "~actions/hello", "{}").await.status, 503);
+    whisk.get("~actions").await.ok();
+    whisk.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_response_has_an_id_and_every_error_an_envelope() {
     let whisk = Whisk::start().await;
     let ping = async |header: &str| {
