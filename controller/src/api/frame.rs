@@ -30,7 +30,8 @@ const MAX_URI: usize = 8 * 1024;
 /// connection. Larger ones are read by those who want them.
 const SMALL_BODY: u64 = 64 * 1024;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header of a request's id, as upstream's `whisk.transactions.header`.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const EXTRA_LOGGING: HeaderName = HeaderName::from_static("x-ow-extra-logging");
 
 const CHALLENGE: HeaderValue =

@@ -4,13 +4,14 @@ use std::net::TcpListener;
 
 use actix_web::dev::Server;
 use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderValue;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use common::clock::{Clock, SystemClock};
 use common::entity::id::TransactionId;
 use common::readiness::Readiness;
 use serde_json::json;
 
-use super::{answer, root};
+use super::{answer, frame, root};
 
 /// A server that does so on a listener, which the real one takes over.
 pub fn server(listener: TcpListener, readiness: Readiness) -> std::io::Result<Server> {
@@ -33,5 +34,10 @@ async fn unavailable(readiness: web::Data<Readiness>) -> HttpResponse {
     let transid = TransactionId::enter(None, SystemClock.now(), false);
     let why = readiness.troubles().join("; ");
     let error = format!("The controller cannot serve yet: {why}.");
-    answer::json_with(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": error, "code": transid.id }))
+    let mut response =
+        answer::json_with(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": error, "code": transid.id }));
+    if let Ok(id) = HeaderValue::from_str(&transid.id) {
+        response.headers_mut().insert(frame::REQUEST_ID, id);
+    }
+    response
 }
