@@ -94,13 +94,14 @@ impl Place {
     /// Gives it up, last of all: others see at once that it is gone. What is open in the journal stays.
     pub async fn leave(self, background: Shutdown, grace: Duration) {
         let Self { stores, bus, lease, journal, .. } = self;
+        let bus_was_away = bus.trouble().is_some();
         bus.close().await;
         lease.release().await;
         background.finish(grace).await;
-        match journal.close() {
-            Ok(true) => {}
-            Ok(false) => info!("{} activations stay in the journal", journal.open()),
-            Err(error) => warn!("the journal cannot be removed: {error}"),
+        if bus_was_away {
+            info!("Kafka is away: the journal stays, since it says how far the topic was read");
+        } else {
+            journal.end();
         }
         stores.close().await;
     }
@@ -124,19 +125,14 @@ pub async fn join(
         }
         stage.wait_for("it has no number yet");
         let lease = Arc::new(claim(&stores, applicant).await?);
-        let id = lease.id();
         shutdown.spawn("lease", lease.clone().keep(shutdown.clone()));
-        let journal = &config.journal;
-        let journal = Journal::create(&applicant.state_dir, journal.segment.bytes(), journal.max.bytes());
-        let journal = Arc::new(journal.with_context(|| unusable(&applicant.state_dir))?);
-        journal.mark(&mark_text(lease.mark())).with_context(|| unusable(&applicant.state_dir))?;
-        let abandoned = take_over(&applicant.state_dir, |mark| {
-            mark.is_some_and(|mark| mark.kind == applicant.kind && mark.id == id)
-        });
-        let abandoned = abandoned.with_context(|| unusable(&applicant.state_dir))?;
-        for run in &abandoned {
-            reach(&bus, run).await;
-        }
+        stage.wait_for("what was left under its number is not taken over yet");
+        let (sizes, mark) = (&config.journal, mark_text(lease.mark()));
+        let (state, segment, max) = (&applicant.state_dir, sizes.segment.bytes(), sizes.max.bytes());
+        let journal = Journal::create_marked(state, segment, max, Some(&mark));
+        let journal = Arc::new(journal.with_context(|| unusable(state))?);
+        let abandoned = succeed(state, lease.mark(), &bus).await.with_context(|| unusable(state))?;
+        stage.wait_for("it starts");
         Ok(Place { stores, bus, lease, journal, abandoned })
     };
     tokio::select! {
@@ -171,9 +167,9 @@ async fn connect(config: &Config, stage: &Stage) -> PostgresStores {
 async fn claim(stores: &PostgresStores, applicant: &Applicant) -> anyhow::Result<Lease> {
     let deadline = tokio::time::Instant::now() + NAME_PATIENCE;
     loop {
-        let left = journal::marks(&applicant.state_dir).with_context(|| unusable(&applicant.state_dir))?;
-        let inherits =
-            left.iter().filter_map(|text| read_mark(text)).find(|mark| mark.kind == applicant.kind);
+        let seen = journal::marks(&applicant.state_dir).with_context(|| unusable(&applicant.state_dir))?;
+        let left = seen.iter().filter(|seen| !seen.is_held).filter_map(|seen| read_mark(&seen.mark));
+        let inherits = left.filter(|mark| mark.kind == applicant.kind).collect();
         let claim = Claim {
             kind: applicant.kind,
             name: applicant.name.clone(),
@@ -199,27 +195,54 @@ fn read_mark(text: &str) -> Option<NodeMark> {
     serde_json::from_str(text).ok()
 }
 
-/// Takes the journals that no live process holds and whose writer is wanted.
-pub fn take_over(
+/// Takes over all that was written under this number before. While another process holds some of it, be it
+/// the former holder of the number or one that finishes what that left, nothing is read on.
+async fn succeed(state_dir: &Path, own: &NodeMark, bus: &KafkaBus) -> anyhow::Result<Vec<Abandoned>> {
+    let deadline = tokio::time::Instant::now() + SUCCESSION;
+    let is_former = |mark: &NodeMark| mark.kind == own.kind && mark.id == own.id && mark.holder != own.holder;
+    let mut taken = Vec::new();
+    loop {
+        for run in take_over(state_dir, |mark| mark.is_some_and(is_former))? {
+            while !reach(bus, &run).await {
+                tokio::time::sleep(RETRY).await;
+            }
+            taken.push(run);
+        }
+        let seen = journal::marks(state_dir)?;
+        let former = seen.iter().filter_map(|seen| read_mark(&seen.mark)).filter(is_former).count();
+        if former <= taken.len() {
+            return Ok(taken);
+        }
+        if tokio::time::Instant::now() >= deadline {
+            anyhow::bail!("a process that had number {} before is still at work", own.id);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Takes the journals that nobody holds and whose writer is wanted.
+fn take_over(
     state_dir: &Path,
     wanted: impl Fn(Option<&NodeMark>) -> bool,
 ) -> std::io::Result<Vec<Abandoned>> {
     journal::take_over(state_dir, |mark| wanted(mark.and_then(read_mark).as_ref()))
 }
 
-/// Sees to it that nobody reads again what is, or was, in a journal that was taken over.
-pub async fn reach(bus: &KafkaBus, run: &Abandoned) {
-    let Some(mark) = run.mark().and_then(read_mark).filter(|mark| mark.kind == NodeKind::Invoker) else {
-        return;
-    };
-    let (Some(next), topic) = (run.position(), Topic::invoker(mark.id)) else { return };
-    if let Err(error) = bus.advance(&topic, topic.as_str(), next).await {
-        warn!("how far {topic} was read cannot be told to Kafka: {:#}", anyhow::Error::from(error));
+/// Sees to it that nobody reads again what is, or was, in a journal that was taken over. Returns whether the
+/// broker knows.
+async fn reach(bus: &KafkaBus, run: &Abandoned) -> bool {
+    let mark = run.mark().and_then(read_mark).filter(|mark| mark.kind == NodeKind::Invoker);
+    let (Some(mark), Some(next)) = (mark, run.position()) else { return true };
+    let topic = Topic::invoker(mark.id);
+    let told = bus.advance(&topic, topic.as_str(), next).await;
+    if let Err(error) = &told {
+        warn!("how far {topic} was read cannot be told to Kafka: {error}");
     }
+    told.is_ok()
 }
 
-/// Looks every few seconds for journals of the same kind of node that are gone and whose number nobody else
-/// has, and hands them on, until the shutdown.
+/// Looks every few seconds for journals of the same kind of node that are gone and whose number nobody has,
+/// or that were left under this process's own, and hands them on, until the shutdown.
 pub async fn adopt(
     place: &Place,
     state_dir: &Path,
@@ -232,21 +255,30 @@ pub async fn adopt(
             () = shutdown.requested() => return,
             () = tokio::time::sleep(ADOPTION) => {}
         }
-        let Ok(left) = journal::marks(state_dir) else { continue };
-        for mark in left.iter().filter_map(|text| read_mark(text)).filter(|mark| mark.kind == own.kind) {
-            let is_mine = mark.id == own.id;
-            if !is_mine && !matches!(place.stores.is_live(mark.kind, mark.id).await, Ok(false)) {
+        let seen = journal::marks(state_dir).unwrap_or_default();
+        let left = seen.iter().filter(|seen| !seen.is_held).filter_map(|seen| read_mark(&seen.mark));
+        for mark in left.filter(|mark| mark.kind == own.kind) {
+            // Whoever comes for the number waits as long as its journal is held here.
+            let is_live = async || place.stores.is_live(mark.kind, mark.id).await;
+            if mark.id != own.id && !matches!(is_live().await, Ok(false)) {
                 continue;
             }
-            let taken = take_over(state_dir, |found| found == Some(&mark)).unwrap_or_default();
-            for run in taken {
-                info!("{}{} is gone; what it left is finished here", mark.kind.as_str(), mark.id);
-                reach(&place.bus, &run).await;
-                hand_on(run).await;
+            for run in take_over(state_dir, |found| found == Some(&mark)).unwrap_or_default() {
+                // If the broker is away, another look finds it again.
+                if reach(&place.bus, &run).await {
+                    info!("{} {} is gone; what it left is finished here", mark.kind, mark.id);
+                    hand_on(run).await;
+                }
             }
         }
     }
 }
+
+/// How long a former holder of the number may take to end, once it knows that it is one.
+const SUCCESSION: Duration = Duration::from_secs(90);
+
+/// Between two looks whether it has.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Between two looks for journals of those that are gone.
 const ADOPTION: Duration = Duration::from_secs(5);

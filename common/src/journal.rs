@@ -9,7 +9,7 @@
 mod file;
 mod takeover;
 
-pub use takeover::{Abandoned, OpenEntry, marks, take_over};
+pub use takeover::{Abandoned, OpenEntry, Seen, marks, take_over};
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -85,18 +85,23 @@ impl Journal {
     /// A new journal under `state`, for a new run. Files are closed at `segment_bytes`; with `max_bytes`
     /// not stored, no more is accepted.
     pub fn create(state: &Path, segment_bytes: u64, max_bytes: u64) -> io::Result<Self> {
+        Self::create_marked(state, segment_bytes, max_bytes, None)
+    }
+
+    /// The same, with a mark that says which node of an installation the run is, for whoever takes it over.
+    pub fn create_marked(
+        state: &Path,
+        segment_bytes: u64,
+        max_bytes: u64,
+        mark: Option<&str>,
+    ) -> io::Result<Self> {
         let run = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
         let dir = state.join(&run);
-        let lock = file::create_private_dir(state, &run)?;
+        let lock = file::create_private_dir(state, &run, mark)?;
         let current = Segment::create(&dir, 1)?;
         let segments = BTreeMap::from([(1, 0)]);
         let inner = Inner { current, segments, open: HashMap::new(), open_bytes: 0, position: None };
         Ok(Self { run, dir, segment_bytes, max_bytes, inner: Mutex::new(inner), _lock: lock })
-    }
-
-    /// Notes which node of the installation this run is, for whoever takes it over.
-    pub fn mark(&self, mark: &str) -> io::Result<()> {
-        file::write_private(&self.dir.join(file::MARK), mark.as_bytes())
     }
 
     /// Notes how far the topic was read whose messages were accepted: every message below `next` is, or was,
@@ -114,9 +119,41 @@ impl Journal {
         Ok(())
     }
 
-    /// What was accepted under that id, as long as it is open.
-    pub fn message(&self, id: ActivationId) -> Option<Bytes> {
-        self.lock().open.get(&id).map(|open| open.message.clone())
+    /// What was accepted under that id and what came of it, as long as it is open.
+    pub fn entry(&self, id: ActivationId) -> Option<(Bytes, Option<Bytes>)> {
+        self.lock().open.get(&id).map(|open| (open.message.clone(), open.outcome.clone()))
+    }
+
+    /// Takes in what an earlier run left, with all that is known of it, whatever the limit. What is known of
+    /// an activation that is open here already is put together.
+    pub fn inherit(&self, entry: &OpenEntry) -> io::Result<()> {
+        let mut inner = self.lock();
+        if let Some(known) = inner.open.get(&entry.id) {
+            let (started, ended) = (known.started, known.outcome.is_some());
+            if entry.started && !started {
+                inner.current.append(Kind::Started, entry.id, &[])?;
+            }
+            if let Some(outcome) = entry.outcome.as_ref().filter(|_| !ended) {
+                inner.current.append(Kind::Outcome, entry.id, outcome)?;
+            }
+            if let Some(known) = inner.open.get_mut(&entry.id) {
+                let before = known.bytes();
+                known.started |= entry.started;
+                known.outcome = known.outcome.take().or_else(|| entry.outcome.clone());
+                let after = known.bytes();
+                inner.open_bytes = inner.open_bytes + after - before;
+            }
+            return Ok(());
+        }
+        self.rotate(&mut inner)?;
+        let OpenEntry { id, at, message, started, outcome } = entry.clone();
+        inner.current.append_whole(id, at, &message, started, outcome.as_deref())?;
+        let segment = inner.current.number();
+        *inner.segments.entry(segment).or_default() += 1;
+        let open = Open { segment, at, message, started, outcome };
+        inner.open_bytes += open.bytes();
+        inner.open.insert(id, open);
+        Ok(())
     }
 
     /// The name of this run; containers are labelled with it.
@@ -200,6 +237,16 @@ impl Journal {
         self.lock().open.len()
     }
 
+    /// Ends a run in order: its journal goes, unless an activation is open in it, or the removal fails; then
+    /// the next run takes it over.
+    pub fn end(&self) {
+        match self.close() {
+            Ok(true) => {}
+            Ok(false) => tracing::info!("{} activations stay in the journal for the next start", self.open()),
+            Err(error) => tracing::warn!("the journal cannot be removed: {error}"),
+        }
+    }
+
     /// Removes the journal of a run that ended in order. Refused while an activation is open: the next
     /// run takes it over.
     pub fn close(&self) -> io::Result<bool> {
@@ -207,7 +254,7 @@ impl Journal {
         if !inner.open.is_empty() {
             return Ok(false);
         }
-        std::fs::remove_dir_all(&self.dir)?;
+        file::remove_dir(&self.dir)?;
         Ok(true)
     }
 
@@ -230,13 +277,7 @@ impl Journal {
         let Some(oldest) = inner.segments.keys().next().copied() else { return Ok(()) };
         let Inner { current, segments, open, .. } = inner;
         for (id, entry) in open.iter_mut().filter(|(_, entry)| entry.segment == oldest) {
-            current.append_accepted(*id, entry.at, &entry.message)?;
-            if entry.started {
-                current.append(Kind::Started, *id, &[])?;
-            }
-            if let Some(outcome) = &entry.outcome {
-                current.append(Kind::Outcome, *id, outcome)?;
-            }
+            current.append_whole(*id, entry.at, &entry.message, entry.started, entry.outcome.as_deref())?;
             entry.segment = current.number();
             *segments.entry(current.number()).or_default() += 1;
         }
@@ -275,17 +316,45 @@ mod tests {
     }
 
     #[test]
+    fn what_is_inherited_is_known_as_well_as_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Journal::create(dir.path(), 1 << 20, 1 << 20).unwrap();
+        for n in 1..=3 {
+            first.accepted(id(n), Millis(7), &Bytes::from(vec![n; 10])).unwrap();
+        }
+        first.started(id(2)).unwrap();
+        first.started(id(3)).unwrap();
+        first.outcome(id(3), Bytes::from_static(b"record")).unwrap();
+        drop(first);
+        // Full, and it knows one of them already, as after a recovery that was cut short.
+        let second = Journal::create(dir.path(), 1 << 20, 15).unwrap();
+        second.accepted(id(3), Millis(7), &Bytes::from(vec![3; 10])).unwrap();
+        for mut run in take_over(dir.path(), |_| true).unwrap() {
+            for entry in run.take_entries() {
+                second.inherit(&entry).unwrap();
+            }
+            run.remove().unwrap();
+        }
+        assert_eq!(second.open(), 3);
+        drop(second);
+        let found = recovered(dir.path());
+        let states: Vec<_> = found.iter().map(|e| (e.started, e.outcome.clone())).collect();
+        assert_eq!(states, [(false, None), (true, None), (true, Some(Bytes::from_static(b"record")))]);
+        assert!(found.iter().all(|entry| entry.at == Millis(7) && entry.message.len() == 10));
+    }
+
+    #[test]
     fn a_mark_says_whose_it_was_and_a_position_how_far_it_had_read() {
         let dir = tempfile::tempdir().unwrap();
-        let journal = Journal::create(dir.path(), 1 << 20, 1 << 20).unwrap();
-        journal.mark("invoker 3").unwrap();
+        let journal = Journal::create_marked(dir.path(), 1 << 20, 1 << 20, Some("invoker 3")).unwrap();
         for next in [5, 9, 7] {
             journal.reached(next).unwrap();
         }
         let unmarked = Journal::create(dir.path(), 1 << 20, 1 << 20).unwrap();
-        assert!(marks(dir.path()).unwrap().is_empty(), "both are alive");
+        let seen = |is_held| Seen { mark: "invoker 3".to_owned(), is_held };
+        assert_eq!(marks(dir.path()).unwrap(), [seen(true)]);
         drop((journal, unmarked));
-        assert_eq!(marks(dir.path()).unwrap(), ["invoker 3"]);
+        assert_eq!(marks(dir.path()).unwrap(), [seen(false)]);
         let taken = take_over(dir.path(), |mark| mark == Some("invoker 3")).unwrap();
         assert_eq!(taken.len(), 1);
         assert_eq!((taken[0].mark(), taken[0].position()), (Some("invoker 3"), Some(9)));

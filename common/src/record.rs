@@ -4,15 +4,11 @@ pub mod writer;
 
 use crate::clock::Millis;
 use crate::config::{ActivationConfig, StoreLevel};
-use crate::entity::activation::{Activation, ActivationHead, Response, Status};
+use crate::entity::activation::{Activation, ActivationHead, PRESUMED, Response, Status};
 use crate::entity::limits::ActionLimits;
 use crate::entity::parameters::Parameters;
 use crate::entity::version::SemVer;
 use crate::message::activation::ActivationMessage;
-
-/// The annotation of a record that a controller wrote, since nothing was heard of the activation in time
-/// (ours). Should its invoker come back, the real record takes its place.
-pub const PRESUMED: &str = "presumed";
 
 /// When an activation ran.
 #[derive(Clone, Copy, Debug)]
@@ -60,10 +56,13 @@ pub fn fallback(message: &ActivationMessage, now: Millis, response: Response) ->
     record(message, annotations, Times::never_ran(now), response)
 }
 
-/// The record of an activation of which nothing was heard in time.
-pub fn presumed(message: &ActivationMessage, now: Millis) -> Activation {
-    let response = Response::error(Status::WhiskError, "no completion or active ack received yet");
-    let mut record = fallback(message, now, response);
+/// The record of an activation of which nothing was heard in time, or nothing but its result.
+pub fn presumed(message: &ActivationMessage, result: Option<Activation>, now: Millis) -> Activation {
+    let silence = || {
+        let response = Response::error(Status::WhiskError, "no completion or active ack received yet");
+        fallback(message, now, response)
+    };
+    let mut record = result.unwrap_or_else(silence);
     record.head.annotations = record.head.annotations.with(PRESUMED, &true);
     record
 }

@@ -264,6 +264,22 @@ pub struct ActivationQuery {
     pub limit: u64,
 }
 
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// What happened: it takes the place of whatever is stored.
+    Known,
+    /// What a controller makes of silence: it takes the place of nothing.
+    Presumed,
+}
+
+impl Certainty {
+    /// That of a record.
+    pub fn of(head: &ActivationHead) -> Self {
+        if head.is_presumed() { Self::Presumed } else { Self::Known }
+    }
+}
+
 /// Activation records.
 #[async_trait]
 pub trait ActivationStore: Send + Sync {
@@ -274,8 +290,8 @@ pub trait ActivationStore: Send + Sync {
     async fn presume(&self, batch: &[Activation]) -> Result<(), StoreError>;
     /// The record of that id, if it is of that namespace.
     async fn get(&self, namespace: &EntityName, id: ActivationId) -> Result<Option<Activation>, StoreError>;
-    /// Whether there is a record of that id in any namespace.
-    async fn contains(&self, id: ActivationId) -> Result<bool, StoreError>;
+    /// What the record of that id is, in whatever namespace; nothing if there is none.
+    async fn certainty(&self, id: ActivationId) -> Result<Option<Certainty>, StoreError>;
     /// One page, without results and logs.
     async fn heads(&self, query: &ActivationQuery) -> Result<Vec<(ActivationHead, Status)>, StoreError>;
     /// One page of whole records.

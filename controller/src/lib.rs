@@ -27,10 +27,10 @@ use common::journal::{Abandoned, Journal};
 use common::manifest::Manifest;
 use common::nodes::{self, Members};
 use common::readiness::Readiness;
-use common::record::writer::{Certainty, RecordWriter};
+use common::record::writer::RecordWriter;
 use common::shutdown::Shutdown;
 use common::store::cache::{EntityCache, IdentityCache};
-use common::store::{ActivationStore, ArtifactStore, EntityKind, SubjectStore};
+use common::store::{ActivationStore, ArtifactStore, Certainty, EntityKind, SubjectStore};
 use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -64,6 +64,9 @@ const HEAD: Duration = Duration::from_secs(15);
 
 /// A connection that is closed is given so long to take its last answer.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// Between two looks whether what was adopted has ended.
+const ADOPTED: Duration = Duration::from_secs(5);
 
 /// Between two looks at what is in flight, at the end.
 const SETTLING: Duration = Duration::from_millis(20);
@@ -121,6 +124,7 @@ pub struct Cluster {
 pub struct Controller {
     app: Arc<App>,
     many: Option<(Arc<Ledger>, Arc<Sharding>)>,
+    background: Shutdown,
 }
 
 /// Subscribes to what invokers report and starts the controller's tasks on the caller's runtime.
@@ -192,7 +196,7 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         readiness,
         gate: Gate::default(),
     };
-    Ok(Controller { app: Arc::new(app), many })
+    Ok(Controller { app: Arc::new(app), many, background: shutdown })
 }
 
 /// How many controllers there are, as the members say.
@@ -283,11 +287,36 @@ impl Controller {
         self.app.primitive.released.request();
     }
 
-    /// Looks after what another controller left in flight that is gone, as if it were our own.
+    /// Looks after what another controller left in flight that is gone. What invokers report of it goes to
+    /// that one's topic, so the store is asked now and then whether it has ended.
     pub async fn take_up(&self, run: Abandoned) {
-        if let Some((ledger, sharding)) = &self.many {
-            sharding.take_up(ledger.take_up(run).await);
+        let Some((ledger, sharding)) = &self.many else { return };
+        let mut left = ledger.take_up(run).await;
+        let ids: Vec<_> = left.iter().map(|left| left.message.activation_id).collect();
+        for left in &mut left {
+            // They take nothing of what their namespaces may have in flight here.
+            left.message.user.namespace.uuid = "".into();
         }
+        sharding.take_up(left);
+        let (activations, sharding, stop) =
+            (self.app.activations.clone(), sharding.clone(), self.background.clone());
+        self.background.spawn("adopted activations", async move {
+            let mut open = ids;
+            while !open.is_empty() {
+                tokio::select! {
+                    () = stop.requested() => return,
+                    () = tokio::time::sleep(ADOPTED) => {}
+                }
+                let mut still = Vec::new();
+                for id in open {
+                    match activations.certainty(id).await {
+                        Ok(Some(_)) => sharding.close(id),
+                        Ok(None) | Err(_) => still.push(id),
+                    }
+                }
+                open = still;
+            }
+        });
     }
 
     /// Waits until nothing is in flight, at most `grace`. Returns whether that is so; what is left stays in

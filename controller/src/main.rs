@@ -147,8 +147,18 @@ impl Program {
             }),
             readiness: place.readiness(&stage),
         };
-        let controller = controller::start(parts, background.clone()).await?;
+        let started = tokio::select! {
+            started = controller::start(parts, background.clone()) => started.map(Some),
+            () = signals.next() => Ok(None),
+        };
         waiting_room.stop(true).await;
+        let controller = match started {
+            Ok(Some(controller)) => controller,
+            other => {
+                place.leave(background, LAST_ANSWERS).await;
+                return other.map(drop);
+            }
+        };
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let server = controller.serve(vec![listener], workers)?;
         let api = server.handle();

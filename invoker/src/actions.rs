@@ -146,7 +146,7 @@ impl Actions {
 }
 
 /// Reads from the store, again and again while it is away, at most for [`PATIENCE`].
-pub async fn patiently<T, F>(read: impl Fn() -> F) -> Result<T, StoreError>
+async fn patiently<T, F>(read: impl Fn() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {

@@ -39,6 +39,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// When this invoker started.
     pub started: Millis,
+    /// Requested when there is no time to wait for a store that is away.
+    pub patience: Shutdown,
     /// Owns the tasks.
     pub tasks: Shutdown,
     /// Counts.

@@ -15,11 +15,14 @@ use common::message::activation::ActivationMessage;
 use futures::FutureExt;
 use tracing::{error, warn};
 
-use crate::actions::patiently;
 use crate::context::Context;
 use crate::job::Job;
 use crate::pool::Pool;
 use common::record;
+use common::store::Certainty;
+
+/// Between two questions to a store that is away.
+const RETRY: Duration = Duration::from_millis(250);
 
 const TOO_LATE: &str = "The action was not run: its time was over before it could begin.";
 
@@ -74,9 +77,11 @@ fn take(delivery: Box<dyn Delivery>, context: &Arc<Context>, pool: &Arc<Pool>) {
 /// Finds the action of an accepted message and gives both to the pool. Mostly the action is at hand;
 /// where it must be read, that does not hold up the messages behind.
 pub fn submit(message: ActivationMessage, at: Millis, context: &Arc<Context>, pool: &Arc<Pool>) {
+    let arriving = pool.arriving();
     let (message, context, pool) = (Arc::new(message), context.clone(), pool.clone());
     let tasks = context.tasks.clone();
     let mut work = Box::pin(async move {
+        let _arriving = arriving;
         // What was there before us may be what an earlier run has finished.
         if at < context.started && is_done(&message, &context).await {
             return;
@@ -101,22 +106,29 @@ fn deadline(at: Millis, limit: Duration, context: &Context) -> Millis {
     Millis(at.0 + timeout.as_millis() as u64)
 }
 
-/// Whether an activation of an earlier run is done with. One that has its record is: its controller is told,
-/// in case it was not, and the journal forgets it. So is one of which the store does not say whether it
-/// has: it must neither run twice nor lose its record, so it stays in the journal for the next start.
+/// Whether an activation of an earlier run is done with. One that has its record is, unless that is only
+/// what its controller presumed: the controller is told, in case it was not, and the journal forgets it. The
+/// store is waited for; if this invoker ends before it answers, the activation stays in the journal.
 pub async fn is_done(message: &ActivationMessage, context: &Context) -> bool {
     let id = message.activation_id;
-    match patiently(|| context.activations.contains(id)).await {
-        Ok(true) => {
-            context.acks.recorded(message);
-            context.records.skip(id).await;
-            true
+    let mut told = false;
+    loop {
+        match context.activations.certainty(id).await {
+            Ok(Some(Certainty::Known)) => {
+                context.acks.recorded(message);
+                context.records.skip(id).await;
+                return true;
+            }
+            Ok(Some(Certainty::Presumed) | None) => return false,
+            Err(error) if !std::mem::replace(&mut told, true) => {
+                let error = anyhow::Error::from(error);
+                warn!(activation.id = %id, "whether {id} has a record cannot be asked now: {error:#}");
+            }
+            Err(_) => {}
         }
-        Ok(false) => false,
-        Err(error) => {
-            let error = anyhow::Error::from(error);
-            error!(activation.id = %id, "{id} stays in the journal, since the store cannot be asked: {error:#}");
-            true
+        tokio::select! {
+            () = context.patience.requested() => return true,
+            () = tokio::time::sleep(RETRY) => {}
         }
     }
 }

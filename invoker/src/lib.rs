@@ -32,14 +32,14 @@ use common::journal::{Abandoned, Journal};
 use common::manifest::Manifest;
 use common::shutdown::Shutdown;
 use common::store::cache::EntityCache;
-use common::store::{ActivationStore, ArtifactStore, EntityKind};
+use common::store::{ActivationStore, ArtifactStore, Certainty, EntityKind};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::{error, info};
+use tracing::error;
 
 use ack::AckSender;
 use actions::Actions;
-use common::record::writer::{Certainty, RecordWriter};
+use common::record::writer::RecordWriter;
 use container::ContainerRuntime;
 use context::Context;
 use feed::Feed;
@@ -80,6 +80,8 @@ pub struct Parts {
     pub keep_alive: Arc<dyn KeepAlive>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
+    /// Requested when there is no time to wait for a store that is away.
+    pub patience: Shutdown,
     /// Counts.
     pub metrics: InvokerMetrics,
 }
@@ -90,6 +92,8 @@ pub struct Invoker {
     pool: Arc<Pool>,
     feed: Option<Subscription>,
     enabled: watch::Sender<bool>,
+    pings: JoinHandle<()>,
+    is_silent: bool,
     feeding: Shutdown,
     tasks: Shutdown,
     writer: JoinHandle<()>,
@@ -117,6 +121,7 @@ impl Invoker {
             keep_alive: parts.keep_alive,
             started: parts.clock.now(),
             clock: parts.clock,
+            patience: parts.patience,
             tasks: tasks.clone(),
             metrics: parts.metrics,
         });
@@ -129,8 +134,9 @@ impl Invoker {
         let feed = Arc::new(Feed { context: context.clone(), pool: pool.clone() });
         let feed = parts.bus.subscribe(&topic, topic.as_str(), feed).await.context("the invoker's topic")?;
         let (enabled, wants_work) = watch::channel(true);
-        feeding.spawn("pings", ping::run(parts.bus.clone(), parts.instance, wants_work, feeding.clone()));
-        Ok(Self { context, pool, feed: Some(feed), enabled, feeding, tasks, writer })
+        let pings = ping::run(parts.bus.clone(), parts.instance, wants_work, feeding.clone());
+        let pings = feeding.spawn("pings", pings);
+        Ok(Self { context, pool, feed: Some(feed), enabled, pings, is_silent: false, feeding, tasks, writer })
     }
 
     /// Whether it says that it wants work. What comes none the less is run.
@@ -141,6 +147,13 @@ impl Invoker {
     /// Finishes what another invoker has left: see [`Parts::abandoned`].
     pub async fn take_up(&self, run: Abandoned) {
         recovery::recover(run, &self.context, &self.pool).await;
+    }
+
+    /// Takes nothing and says nothing from now on, since another has this one's number. What runs may end.
+    pub fn fall_silent(&mut self) {
+        self.feed = None;
+        self.pings.abort();
+        self.is_silent = true;
     }
 
     /// Leaves the others in good order: says that it wants no work, takes what was sent to it before that
@@ -158,28 +171,31 @@ impl Invoker {
         self.pool.used_mb()
     }
 
-    /// Stops in order: no more orders, what runs may end, containers go, records are stored, the journal
-    /// is closed, and the container runtime removes what it made. Returns whether nothing is left over.
+    /// Stops in order: no more orders, what runs may end, containers go, records are stored, and the
+    /// container runtime removes what it made. Returns whether nothing is left over. The journal is the
+    /// caller's to close, once the bus knows what was accepted.
     pub async fn drain(self, grace: Duration) -> bool {
-        let Self { context, pool, feed, enabled, feeding, tasks, writer } = self;
+        let Self { context, pool, feed, enabled, feeding, tasks, writer, is_silent, .. } = self;
+        context.patience.request();
+        drop(feed);
         let mut clean = feeding.finish(Duration::from_secs(5)).await;
-        drop((feed, enabled));
+        drop(enabled);
         clean &= pool.drain(grace).await;
         drop(pool);
-        let (runtime, journal) = (context.runtime.clone(), context.journal.clone());
+        let (runtime, run) = (context.runtime.clone(), context.journal.run().to_owned());
         // The writer ends when the last handle is gone.
         drop(context);
         tasks.request();
-        let flushed = tokio::time::timeout(FLUSH, writer).await.is_ok();
-        if let Err(error) = runtime.close().await {
+        clean &= tokio::time::timeout(FLUSH, writer).await.is_ok();
+        // What belongs to the number, such as the network, is another's if the number is.
+        let closed = match is_silent {
+            false => runtime.close().await,
+            true => runtime.remove_run(&run).await.map(drop),
+        };
+        if let Err(error) = closed {
             error!("the container runtime left something behind: {:#}", anyhow::Error::from(error));
             clean = false;
         }
-        match journal.close() {
-            Ok(true) => {}
-            Ok(false) => info!("{} activations stay in the journal for the next start", journal.open()),
-            Err(error) => error!("the journal cannot be removed: {error}"),
-        }
-        clean && flushed
+        clean
     }
 }

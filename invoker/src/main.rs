@@ -22,6 +22,7 @@ use common::shutdown::Shutdown;
 use common::signals::Signals;
 use common::{address, paths};
 use invoker::Invoker;
+use invoker::container::ContainerRuntime;
 use invoker::container::docker::{DockerConfig, DockerRuntime};
 use invoker::metrics::InvokerMetrics;
 use invoker::pool::keep_alive::fixed::FixedTimes;
@@ -146,43 +147,54 @@ impl Program {
         mut signals: Signals,
         stop_http: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
-        let started = tokio::select! {
-            started = self.start(&mut place) => started.map(Some),
-            () = signals.next() => Ok(None),
+        let patience = Shutdown::new();
+        let started = {
+            let mut starting = Box::pin(self.start(&mut place, patience.clone()));
+            tokio::select! {
+                started = &mut starting => started,
+                // What is half made is made whole, so that it can be taken apart; nothing is waited for.
+                () = signals.next() => {
+                    patience.request();
+                    starting.await
+                }
+            }
         };
-        let (started, outcome) = match started {
-            Ok(Some(invoker)) => {
+        let outcome = match started {
+            Ok(Some(mut invoker)) => {
                 self.stage.done();
                 info!("ready");
                 let adopting = join::adopt(&place, &self.args.state_dir, &self.background, async |run| {
                     invoker.take_up(run).await;
                 });
                 let outcome = tokio::select! {
+                    () = patience.requested() => Ok(()),
                     () = signals.next() => Ok(()),
                     () = place.lease.lost() => Err(anyhow::anyhow!("another process has this one's number")),
                     () = adopting => Ok(()),
                 };
-                (Some(invoker), outcome)
+                info!("stopping: no new work is taken");
+                if outcome.is_err() {
+                    // What is sent to the number is another's now.
+                    invoker.fall_silent();
+                } else if !invoker.leave(GRACE).await {
+                    info!("what has not run yet stays in the journal");
+                }
+                if !invoker.drain(LAST_WORDS).await {
+                    warn!("activations or containers did not end in time; who comes next sees to them");
+                }
+                outcome
             }
-            other => (None, other.map(drop)),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
         };
-        if let Some(mut invoker) = started {
-            info!("stopping: no new work is taken");
-            // Whoever has lost its number gets no more work, and what it was sent is another's.
-            if outcome.is_ok() && !invoker.leave(GRACE).await {
-                info!("what has not run yet stays in the journal");
-            }
-            if !invoker.drain(LAST_WORDS).await {
-                warn!("activations or containers did not end in time; who comes next sees to them");
-            }
-        }
         stop_http.await;
         place.leave(self.background, LAST_WORDS).await;
         info!("stopped");
         outcome
     }
 
-    async fn start(&self, place: &mut Place) -> anyhow::Result<Invoker> {
+    /// The invoker; nothing if there is no Docker and no more time to wait for it.
+    async fn start(&self, place: &mut Place, patience: Shutdown) -> anyhow::Result<Option<Invoker>> {
         let Self { args, config, manifest, subject, stage, background } = self;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let number = place.lease.id();
@@ -191,20 +203,25 @@ impl Program {
         docker.api_host = args.api_host.clone();
         docker.parallel_creations = config.docker.parallel_runs;
         docker.blocked_networks = invoker::container::docker::denied_networks(&config.docker)?;
+        stage.wait_for("Docker cannot be used");
         let runtime = loop {
-            stage.wait_for("Docker cannot be used");
             match DockerRuntime::start(docker.clone(), clock.clone(), background.clone()).await {
                 Ok(runtime) => break runtime,
                 Err(error) => {
                     let text = format!("{:#}", anyhow::Error::from(error));
                     warn!("waiting for Docker: {text}");
                     stage.wait_for(format!("Docker cannot be used: {text}"));
-                    tokio::time::sleep(RETRY).await;
                 }
             }
+            tokio::select! {
+                () = patience.requested() => return Ok(None),
+                () = tokio::time::sleep(RETRY) => {}
+            }
         };
+        stage.wait_for("what an earlier run left is not finished yet");
         let mut instance = InvokerId::new(number, config.container_pool.user_memory);
         instance.unique_name = args.name.clone();
+        let runtime: Arc<dyn ContainerRuntime> = Arc::new(runtime);
         let invoker = Invoker::start(invoker::Parts {
             instance: instance.clone(),
             unique_name: instance_word,
@@ -214,13 +231,22 @@ impl Program {
             artifacts: place.stores.artifacts.clone(),
             activations: place.stores.activations.clone(),
             bus: place.bus.clone(),
-            runtime: Arc::new(runtime),
+            runtime: runtime.clone(),
             journal: place.journal.clone(),
             abandoned: std::mem::take(&mut place.abandoned),
             clock,
+            patience,
             metrics: InvokerMetrics::register(&subject.registry)?,
         });
-        let invoker = invoker.await?;
+        let invoker = match invoker.await {
+            Ok(invoker) => invoker,
+            Err(error) => {
+                if let Err(left) = runtime.close().await {
+                    warn!("Docker left something behind: {:#}", anyhow::Error::from(left));
+                }
+                return Err(error);
+            }
+        };
         let running = Running {
             name: instance.to_string(),
             enabled: invoker.enabled(),
@@ -229,6 +255,6 @@ impl Program {
         if subject.running.set(running).is_err() {
             bail!("the invoker was started twice");
         }
-        Ok(invoker)
+        Ok(Some(invoker))
     }
 }

@@ -6,7 +6,7 @@ pub mod decide;
 pub mod keep_alive;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +30,19 @@ pub struct Pool {
     proxies: Mutex<HashMap<ContainerNo, mpsc::Sender<Command>>>,
     numbers: AtomicU64,
     draining: AtomicBool,
+    /// Jobs whose actions are being found.
+    arriving: AtomicUsize,
     changed: Notify,
+}
+
+/// A job that comes once its action is found.
+pub struct Arriving(Arc<Pool>);
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.0.arriving.fetch_sub(1, Ordering::SeqCst);
+        self.0.changed.notify_waiters();
+    }
 }
 
 impl Pool {
@@ -44,12 +56,22 @@ impl Pool {
             proxies: Mutex::default(),
             numbers: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            arriving: AtomicUsize::new(0),
             changed: Notify::new(),
         })
     }
 
-    /// Runs a job, now or when there is room.
+    /// Counts a job that comes later.
+    pub fn arriving(self: &Arc<Self>) -> Arriving {
+        self.arriving.fetch_add(1, Ordering::SeqCst);
+        Arriving(self.clone())
+    }
+
+    /// Runs a job, now or when there is room. One that comes when no more are begun stays in the journal.
     pub fn submit(self: &Arc<Self>, job: Job) {
+        if self.draining.load(Ordering::SeqCst) {
+            return;
+        }
         let outcome = self.state().submit(job);
         match outcome {
             Ok(effects) => self.carry_out(effects),
@@ -91,9 +113,9 @@ impl Pool {
         self.change(|state| state.removed(no));
     }
 
-    /// How many jobs wait for room.
+    /// How many jobs wait for their action or for room.
     pub fn waiting(&self) -> usize {
-        self.state().waiting()
+        self.state().waiting() + self.arriving.load(Ordering::SeqCst)
     }
 
     /// Memory of all containers, MB.
@@ -103,7 +125,8 @@ impl Pool {
 
     /// Waits until no job runs and none waits, at most `grace`. Returns whether that is so.
     pub async fn settle(&self, grace: Duration) -> bool {
-        self.wait_until(grace, |state| state.active() == 0 && state.waiting() == 0).await
+        let arriving = || self.arriving.load(Ordering::SeqCst);
+        self.wait_until(grace, |state| state.active() == 0 && state.waiting() == 0 && arriving() == 0).await
     }
 
     /// Lets what runs end, for at most `grace`, then removes all containers. Jobs that have no container

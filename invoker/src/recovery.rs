@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use common::entity::activation::{Activation, Response, Status};
-use common::journal::{Abandoned, JournalError, OpenEntry};
+use common::journal::{Abandoned, OpenEntry};
 use common::message::activation::ActivationMessage;
 use tracing::{error, info, warn};
 
@@ -29,21 +29,22 @@ pub async fn recover(mut abandoned: Abandoned, context: &Arc<Context>, pool: &Ar
     if !entries.is_empty() {
         info!(run = abandoned.run(), "an earlier run left {} activations without a record", entries.len());
     }
-    for entry in entries {
-        take_up(entry, context, pool).await;
+    // All of it is here before any of it is gone, and before anything is waited for.
+    for entry in &entries {
+        if let Err(error) = context.journal.inherit(entry) {
+            return error!(run = abandoned.run(), "what an earlier run left stays where it is: {error}");
+        }
     }
     if let Err(error) = abandoned.remove() {
         warn!("the journal of an earlier run cannot be removed: {error}");
+    }
+    for entry in entries {
+        take_up(entry, context, pool).await;
     }
 }
 
 async fn take_up(entry: OpenEntry, context: &Arc<Context>, pool: &Arc<Pool>) {
     let id = entry.id;
-    match context.journal.accepted(id, entry.at, &entry.message) {
-        Ok(()) => {}
-        Err(JournalError::Duplicate(_)) => return,
-        Err(error) => error!(activation.id = %id, "the journal cannot be written: {error}"),
-    }
     let message: ActivationMessage = match serde_json::from_slice(&entry.message) {
         Ok(message) => message,
         Err(error) => {
@@ -51,6 +52,9 @@ async fn take_up(entry: OpenEntry, context: &Arc<Context>, pool: &Arc<Pool>) {
             return context.records.skip(id).await;
         }
     };
+    if !entry.started && entry.outcome.is_none() {
+        return feed::submit(message, entry.at, context, pool);
+    }
     // Stored, perhaps, and the process ended before its journal knew.
     if feed::is_done(&message, context).await {
         return;
@@ -61,10 +65,7 @@ async fn take_up(entry: OpenEntry, context: &Arc<Context>, pool: &Arc<Pool>) {
             record.logs.push(logs::failure_line(&*context.clock));
             record
         }
-        _ if entry.started || entry.outcome.is_some() => {
-            record::fallback(&message, now, Response::error(Status::WhiskError, ABNORMAL_RUN))
-        }
-        _ => return feed::submit(message, entry.at, context, pool),
+        _ => record::fallback(&message, now, Response::error(Status::WhiskError, ABNORMAL_RUN)),
     };
     let text = serde_json::to_vec(&record).expect("a record serializes");
     if let Err(error) = context.journal.outcome(id, text.into()) {

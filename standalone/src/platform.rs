@@ -84,8 +84,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let journal =
         Journal::create(&data.join(paths::STATE), config.journal.segment.bytes(), config.journal.max.bytes());
     let journal = Arc::new(journal.context("the journal cannot be made")?);
-    let parts =
-        InvokerParts { config, manifest, data: &data, stores: &stores, bus: bus.clone(), clock, journal };
+    let (bus_too, journal_too) = (bus.clone(), journal.clone());
+    let parts = InvokerParts { config, manifest, data: &data, stores: &stores, bus: bus_too, clock, journal };
     let mut signals = Signals::new()?;
     let invoker = {
         let mut starting =
@@ -106,7 +106,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Ok(invoker) => (Some(invoker), Ok(())),
         Err(error) => (None, Err(error)),
     };
-    stop(controller, invoker, servers, bus, stores, background).await;
+    stop(controller, invoker, servers).await;
+    bus.close().await;
+    background.finish(LAST_ANSWERS).await;
+    journal_too.end();
+    stores.close().await;
+    info!("stopped");
     outcome
 }
 
@@ -204,6 +209,7 @@ async fn start_invoker(
         journal: parts.journal,
         abandoned,
         clock: parts.clock,
+        patience: background.child(),
         metrics: InvokerMetrics::register(registry)?,
     });
     invoker.await
@@ -242,14 +248,7 @@ impl Servers {
     }
 }
 
-async fn stop(
-    controller: Controller,
-    invoker: Option<Invoker>,
-    servers: Servers,
-    bus: Arc<dyn MessageBus>,
-    stores: SqliteStores,
-    background: Shutdown,
-) {
+async fn stop(controller: Controller, invoker: Option<Invoker>, servers: Servers) {
     info!("stopping: no new work is taken");
     let running = async {
         let clean = match invoker {
@@ -267,8 +266,4 @@ async fn stop(
         warn!("activations or containers did not end in time; the next start sees to them");
     }
     servers.stop().await;
-    bus.close().await;
-    background.finish(LAST_ANSWERS).await;
-    stores.close().await;
-    info!("stopped");
 }

@@ -57,11 +57,6 @@ impl World {
     pub async fn stop(self) {
         join_all(self.invokers.into_iter().map(Node::stop)).await;
         join_all(self.controllers.into_iter().map(Node::stop)).await;
-        let left: Vec<_> = std::fs::read_dir(self.site.folder().join("state"))
-            .expect("the folder is there")
-            .map(|entry| entry.expect("it can be read").file_name().to_string_lossy().into_owned())
-            .filter(|name| name != "installation")
-            .collect();
-        assert!(left.is_empty(), "journals are left of nodes that ended in good order: {left:?}");
+        self.site.expect_no_journals();
     }
 }

@@ -95,6 +95,18 @@ impl Site {
         &self.database
     }
 
+    /// Demands that nodes that ended in good order have left no journal.
+    ///
+    /// # Panics
+    ///
+    /// If there is one.
+    pub fn expect_no_journals(&self) {
+        let entries = fs::read_dir(self.folder().join("state")).expect("the folder is there").flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let left: Vec<String> = names.filter(|name| name != "installation").collect();
+        assert!(left.is_empty(), "journals are left of nodes that ended in good order: {left:?}");
+    }
+
     /// Starts a node on a free port and waits for nothing.
     pub fn spawn(&self, role: Role) -> Node {
         self.spawn_on(role, place::free_port(), &[])
@@ -334,6 +346,7 @@ impl Pair {
         let Self { controller, invoker, site } = self;
         invoker.stop().await;
         controller.stop().await;
+        site.expect_no_journals();
         site
     }
 

@@ -261,7 +261,16 @@ impl<'a> ActivationSummary<'a> {
     }
 }
 
+/// The annotation of a record that a controller wrote, since nothing was heard of the activation in time
+/// (ours). Should its invoker come back, the real record takes its place.
+pub const PRESUMED: &str = "presumed";
+
 impl ActivationHead {
+    /// Whether the record is a controller's presumption.
+    pub fn is_presumed(&self) -> bool {
+        self.annotations.is_true(PRESUMED)
+    }
+
     /// What the filter `name=` compares with: `pkg/name` for a packaged action (its path has three
     /// segments) or a run through a binding (the binding's name), else the simple name.
     pub fn filter_name(&self) -> String {

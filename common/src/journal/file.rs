@@ -42,13 +42,24 @@ pub(super) struct Segment {
 
 /// Makes the directory of a journal, for its owner alone, and locks it. It gets its name once it is locked,
 /// so that nobody takes it for one that was left.
-pub(super) fn create_private_dir(state: &Path, run: &str) -> io::Result<File> {
+pub(super) fn create_private_dir(state: &Path, run: &str, mark: Option<&str>) -> io::Result<File> {
     let draft = state.join(format!("{DRAFT}{run}"));
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&draft)?;
     let lock = private_file(&draft.join("lock"))?;
     lock.try_lock()?;
+    if let Some(mark) = mark {
+        private_file(&draft.join(MARK))?.write_all(mark.as_bytes())?;
+    }
     fs::rename(draft, state.join(run))?;
     Ok(lock)
+}
+
+/// Removes the directory of a journal. It loses its name first, so that nobody finds half of it.
+pub(super) fn remove_dir(dir: &Path) -> io::Result<()> {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let gone = dir.with_file_name(format!("{DRAFT}gone-{name}"));
+    fs::rename(dir, &gone)?;
+    fs::remove_dir_all(gone)
 }
 
 /// Before the name of a directory that is being made.
@@ -59,13 +70,6 @@ pub(super) const MARK: &str = "node";
 
 /// In a journal's directory: how far its topic was read, 8 bytes.
 pub(super) const POSITION: &str = "position";
-
-/// Writes a small file whole or not at all.
-pub(super) fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension("new");
-    private_file(&draft)?.write_all(text)?;
-    fs::rename(draft, path)
-}
 
 pub(super) fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).write(true).read(true).mode(0o600).open(path)
@@ -92,6 +96,26 @@ impl Segment {
     pub(super) fn append_accepted(&mut self, id: ActivationId, at: Millis, message: &[u8]) -> io::Result<()> {
         let mut buffer = Vec::with_capacity(40 + message.len());
         encode(&mut buffer, Kind::Accepted, id, &[&at.0.to_le_bytes(), message]);
+        self.write(&buffer)
+    }
+
+    /// Appends all that is known of an activation, in one write.
+    pub(super) fn append_whole(
+        &mut self,
+        id: ActivationId,
+        at: Millis,
+        message: &[u8],
+        started: bool,
+        outcome: Option<&[u8]>,
+    ) -> io::Result<()> {
+        let mut buffer = Vec::with_capacity(128 + message.len() + outcome.map_or(0, <[u8]>::len));
+        encode(&mut buffer, Kind::Accepted, id, &[&at.0.to_le_bytes(), message]);
+        if started {
+            encode(&mut buffer, Kind::Started, id, &[]);
+        }
+        if let Some(outcome) = outcome {
+            encode(&mut buffer, Kind::Outcome, id, &[outcome]);
+        }
         self.write(&buffer)
     }
 

@@ -60,7 +60,7 @@ impl Abandoned {
 
     /// Removes it, once another journal holds what was open.
     pub fn remove(self) -> io::Result<()> {
-        std::fs::remove_dir_all(&self.dir)
+        file::remove_dir(&self.dir)
     }
 }
 
@@ -79,13 +79,21 @@ pub fn take_over(state: &Path, wanted: impl Fn(Option<&str>) -> bool) -> io::Res
     Ok(found)
 }
 
-/// The marks of the journals under `state` that no live process holds.
-pub fn marks(state: &Path) -> io::Result<Vec<String>> {
+/// A journal as one sees it without taking it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its mark.
+    pub mark: String,
+    /// Whether somebody holds it: the process that writes it, or one that finishes what is in it.
+    pub is_held: bool,
+}
+
+/// The marked journals under `state`.
+pub fn marks(state: &Path) -> io::Result<Vec<Seen>> {
     let mut marks = Vec::new();
     for dir in folders(state)? {
-        // Held for a moment only; whoever starts in that moment overlooks it, and the next look finds it.
-        if lock(&dir)?.is_some() {
-            marks.extend(read_mark(&dir)?);
+        if let Some(mark) = read_mark(&dir)? {
+            marks.push(Seen { mark, is_held: lock(&dir)?.is_none() });
         }
     }
     Ok(marks)

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use crate::entity::activation::Activation;
 use crate::entity::id::ActivationId;
 use crate::journal::Journal;
-use crate::store::{ActivationStore, StoreError};
+use crate::store::{ActivationStore, Certainty, StoreError};
 
 /// Records in one write.
 const BATCH: usize = 256;
@@ -22,15 +22,6 @@ const GATHER: Duration = Duration::from_millis(4);
 const RETRY: Duration = Duration::from_millis(250);
 /// Records that wait for the writer; who has one more waits with it.
 const QUEUE: usize = 4096;
-
-/// What the records of a writer are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Certainty {
-    /// What happened: they take the place of whatever is stored.
-    Known,
-    /// What a controller makes of silence: they take the place of nothing.
-    Presumed,
-}
 
 enum Order {
     Store(Box<Activation>),

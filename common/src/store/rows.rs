@@ -6,8 +6,10 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
-use super::{EntityKind, IdentityRecord, KeyRecord, Revision, StoreError, Stored};
+use super::{Certainty, EntityKind, IdentityRecord, KeyRecord, Revision, StoreError, Stored};
+use crate::entity::activation::ActivationHead;
 use crate::entity::exec::CodeRef;
+use crate::entity::id::ActivationId;
 use crate::entity::limits::UserLimits;
 use crate::entity::name::EntityName;
 
@@ -41,6 +43,13 @@ pub(super) fn code_of(json: &str) -> Option<CodeRef> {
         code: Option<CodeRef>,
     }
     serde_json::from_str::<Entity>(json).ok()?.exec?.code
+}
+
+/// What the record of that head is.
+pub(super) fn certainty(id: ActivationId, head: &str) -> Result<Certainty, StoreError> {
+    let head: ActivationHead = serde_json::from_str(head)
+        .map_err(|error| StoreError::Corrupt { id: id.to_string(), source: error.into() })?;
+    Ok(Certainty::of(&head))
 }
 
 /// A document refers to code that is neither brought along nor stored.

@@ -220,7 +220,9 @@ impl Primitive {
                 () = self.released.requested() => return Ok(None),
                 () = sleep_until(look), if self.waiting.polling_from_db => {
                     self.metrics.retrievals.inc();
-                    if let Some(mut record) = self.activations.get(namespace, id).await? {
+                    // What is presumed is no answer: the activation may still be running.
+                    let record = self.activations.get(namespace, id).await?;
+                    if let Some(mut record) = record.filter(|record| !record.head.is_presumed()) {
                         record.logs.clear();
                         return Ok(Some(Box::new(record)));
                     }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use common::bus::{BusError, Delivery, MessageBus, Receiver, Subscription, Topic};
 use common::config::{BalancerConfig, Config};
 use common::entity::id::{ActivationId, ControllerId, TransactionId};
-use common::message::ack::Ack;
+use common::message::ack::{Ack, AckResult};
 use common::shutdown::Shutdown;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
@@ -142,6 +142,16 @@ impl Dispatch {
         }
     }
 
+    /// Strikes out an activation that has ended, though no acknowledgement said so.
+    pub fn close(&self, id: ActivationId) {
+        if let Some(entry) = self.in_flight.close(id) {
+            self.aftermath.freed(&entry);
+        }
+        if let Some(ledger) = &self.ledger {
+            ledger.close(id);
+        }
+    }
+
     fn see_through(&self, topic: Topic, id: ActivationId, order: Bytes) -> SeenThrough {
         let (bus, in_flight, aftermath) = (self.bus.clone(), self.in_flight.clone(), self.aftermath.clone());
         let ledger = self.ledger.clone();
@@ -217,6 +227,10 @@ impl Books {
             }
         };
         let id = ack.activation_id();
+        if let (Some(ledger), Ack::Result { response: AckResult::Record(record), .. }) = (&self.ledger, &ack)
+        {
+            ledger.heard(record);
+        }
         let heard = self.in_flight.hear(ack, |entry| self.aftermath.freed(entry));
         match (heard, end) {
             (Heard::Result | Heard::Unknown, None) | (Heard::Result, Some(_)) => {}

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use common::clock::{Clock, Millis};
 use common::config::ActivationConfig;
-use common::entity::activation::Status;
+use common::entity::activation::Activation;
 use common::entity::id::ActivationId;
 use common::journal::{Abandoned, Journal, JournalError};
 use common::message::activation::ActivationMessage;
 use common::record::{self, writer::RecordWriter};
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 /// The journal of what is in flight.
 pub struct Ledger {
@@ -65,16 +65,30 @@ impl Ledger {
 
     /// Gives an order that is lost a presumed record. Waits while the store is behind.
     pub async fn give_up(&self, id: ActivationId) {
-        let Some(text) = self.journal.message(id) else { return };
-        match serde_json::from_slice::<ActivationMessage>(&text) {
-            Ok(message) if record::is_stored(&message, Status::WhiskError, &self.levels) => {
-                self.records.store(record::presumed(&message, self.clock.now())).await;
-            }
-            Ok(_) => self.records.skip(id).await,
+        let Some((text, result)) = self.journal.entry(id) else { return };
+        let message: ActivationMessage = match serde_json::from_slice(&text) {
+            Ok(message) => message,
             Err(error) => {
                 error!(activation.id = %id, "a journalled order cannot be read: {error}");
-                self.records.skip(id).await;
+                return self.records.skip(id).await;
             }
+        };
+        let result = result.and_then(|text| serde_json::from_slice(&text).ok());
+        let presumed = record::presumed(&message, result, self.clock.now());
+        if record::is_stored(&message, presumed.response.status, &self.levels) {
+            self.records.store(presumed).await;
+        } else {
+            self.records.skip(id).await;
+        }
+    }
+
+    /// Notes the result of an activation whose slot is still taken: somebody may have been answered with it,
+    /// so that nothing else is presumed should its record never come.
+    pub fn heard(&self, result: &Activation) {
+        let id = result.head.activation_id;
+        let text = serde_json::to_vec(result).expect("a record serializes to JSON");
+        if let Err(error) = self.journal.outcome(id, Bytes::from(text)) {
+            warn!(activation.id = %id, "the journal cannot be written: {error}");
         }
     }
 
@@ -84,19 +98,22 @@ impl Ledger {
         if !entries.is_empty() {
             info!(run = abandoned.run(), "an earlier run left {} activations in flight", entries.len());
         }
-        let mut left = Vec::new();
-        for entry in entries {
-            if let Err(error) = self.journal.accepted(entry.id, entry.at, &entry.message) {
-                debug!(activation.id = %entry.id, "an order is not taken up: {error}");
-                continue;
-            }
-            match serde_json::from_slice(&entry.message) {
-                Ok(message) => left.push(Left { message, remaining_ms: entry.at.since(now) }),
-                Err(_) => self.give_up(entry.id).await,
+        // All of it is here before any of it is gone.
+        for entry in &entries {
+            if let Err(error) = self.journal.inherit(entry) {
+                error!(run = abandoned.run(), "what an earlier run left stays where it is: {error}");
+                return Vec::new();
             }
         }
         if let Err(error) = abandoned.remove() {
             warn!("the journal of an earlier run cannot be removed: {error}");
+        }
+        let mut left = Vec::new();
+        for entry in entries {
+            match serde_json::from_slice(&entry.message) {
+                Ok(message) => left.push(Left { message, remaining_ms: entry.at.since(now) }),
+                Err(_) => self.give_up(entry.id).await,
+            }
         }
         left
     }
@@ -107,15 +124,14 @@ mod tests {
     use std::collections::BTreeMap;
 
     use common::clock::VirtualClock;
-    use common::entity::activation::Response;
+    use common::entity::activation::{PRESUMED, Response, Status};
     use common::entity::id::{ControllerId, TransactionId};
     use common::entity::identity::{AuthKey, Identity, Namespace};
     use common::entity::name::{EntityName, Fqn};
     use common::journal;
-    use common::record::writer::Certainty;
     use common::shutdown::Shutdown;
-    use common::store::ActivationStore;
     use common::store::sqlite::SqliteStores;
+    use common::store::{ActivationStore, Certainty};
 
     use super::*;
 
@@ -176,18 +192,19 @@ mod tests {
     async fn what_is_lost_gets_a_record_that_a_real_one_replaces() {
         let dir = tempfile::tempdir().unwrap();
         let run = run(dir.path()).await;
-        let (lost, ended, known) = (message(), message(), message());
+        let (lost, ended, known, answered) = (message(), message(), message(), message());
         let namespace = lost.user.namespace.name.clone();
-        for message in [&lost, &ended, &known] {
+        for message in [&lost, &ended, &known, &answered] {
             run.ledger.open(message.clone(), 60_000).unwrap();
         }
-        let text = run.journal.message(lost.activation_id).unwrap();
+        run.ledger.heard(&record::fallback(&answered, NOW, Response::error(Status::ApplicationError, "y")));
+        let (text, _) = run.journal.entry(lost.activation_id).unwrap();
         let text = String::from_utf8(text.to_vec()).unwrap();
         assert!(!text.contains("s3cret") && !text.contains("parameter"), "{text}");
         run.ledger.close(ended.activation_id);
         let real = record::fallback(&known, NOW, Response::error(Status::ApplicationError, "x"));
         run.activations.store(std::slice::from_ref(&real)).await.unwrap();
-        for message in [&lost, &ended, &known] {
+        for message in [&lost, &ended, &known, &answered] {
             run.ledger.give_up(message.activation_id).await;
         }
         let journal = run.journal.clone();
@@ -200,8 +217,11 @@ mod tests {
         };
         let presumed = get(&lost).await.unwrap();
         assert_eq!(presumed.response.status, Status::WhiskError);
-        assert!(presumed.head.annotations.is_true(record::PRESUMED));
+        assert!(presumed.head.annotations.is_true(PRESUMED));
         assert!(get(&ended).await.is_none(), "it was heard of");
+        let agreeing = get(&answered).await.unwrap();
+        assert_eq!(agreeing.response.status, Status::ApplicationError, "as its caller was answered");
+        assert!(agreeing.head.is_presumed());
         assert_eq!(get(&known).await.unwrap().response.status, Status::ApplicationError);
         let late = record::fallback(&lost, NOW, Response::error(Status::DeveloperError, "x"));
         activations.store(&[late]).await.unwrap();

@@ -96,6 +96,11 @@ impl Sharding {
         self.dispatch.in_flight.take_up(left);
     }
 
+    /// Strikes out what has ended, as its record says.
+    pub fn close(&self, id: ActivationId) {
+        self.dispatch.close(id);
+    }
+
     /// MB of an invoker that are left to this controller; below zero if more was promised than there is.
     pub fn left(&self, invoker: u32) -> Option<i64> {
         self.supervisor.fleet.left(invoker)

@@ -6,7 +6,7 @@ use common::entity::id::ActivationId;
 use common::entity::name::EntityName;
 use common::entity::parameters::Parameters;
 use common::entity::version::SemVer;
-use common::store::{ActivationQuery, ActivationStore};
+use common::store::{ActivationQuery, ActivationStore, Certainty};
 use serde_json::value::RawValue;
 
 use super::{Place, Process};
@@ -245,6 +245,7 @@ pub(super) async fn an_id_is_found_in_its_namespace_only(_: impl Place, one: Pro
     assert!(store.get(&mine, id).await.unwrap().is_some());
     assert!(store.get(&other, id).await.unwrap().is_none());
     assert!(store.get(&mine, absent).await.unwrap().is_none());
-    assert!(store.contains(id).await.unwrap() && !store.contains(absent).await.unwrap());
+    assert_eq!(store.certainty(id).await.unwrap(), Some(Certainty::Known));
+    assert_eq!(store.certainty(absent).await.unwrap(), None);
     one.stop().await;
 }

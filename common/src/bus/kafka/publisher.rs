@@ -51,7 +51,9 @@ impl Publisher {
         self.patience
     }
 
-    /// Returns once the broker has the message. Whoever stops waiting does not stop the message.
+    /// Returns once the broker has the message. Whoever stops waiting does not stop the message. An order is
+    /// sent once: it must not run twice, and whoever gave it is told that it failed. Anything else may be
+    /// read twice.
     pub async fn send(&self, topic: &Topic, name: &str, message: &[u8]) -> Result<(), BusError> {
         let mut renewed = false;
         loop {
@@ -59,9 +61,11 @@ impl Publisher {
             match attempt(&producer, name, message).await {
                 Ok(()) => return Ok(()),
                 Err(error) if is_fatal(&producer, &error) && !renewed => {
-                    // Sent twice at the worst, which its reader notices.
                     warn!("the producer has failed and is replaced: {error}");
                     self.replace(producer)?;
+                    if topic.is_orders() {
+                        return Err(translate(error, topic, message.len()));
+                    }
                     renewed = true;
                 }
                 Err(error) => return Err(translate(error, topic, message.len())),

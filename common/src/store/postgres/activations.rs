@@ -16,8 +16,8 @@ use tracing::error;
 use uuid::Uuid;
 
 use self::rows::{HeadRow, RecordRow, Row};
-use super::super::rows::signed;
-use super::super::{ActivationQuery, ActivationStore, StoreError};
+use super::super::rows::{certainty, signed};
+use super::super::{ActivationQuery, ActivationStore, Certainty, StoreError};
 use super::database::{Database, failed};
 use crate::clock::Millis;
 use crate::entity::activation::{Activation, ActivationHead, Status};
@@ -47,7 +47,7 @@ const REPLACE: &str = insert!(
 const PRESUME: &str = insert!("NOTHING");
 const GET: &str =
     "SELECT id, status, size, head, result, logs FROM activations WHERE id = $1 AND namespace = $2";
-const CONTAINS: &str = "SELECT EXISTS (SELECT 1 FROM activations WHERE id = $1)";
+const HEAD: &str = "SELECT head FROM activations WHERE id = $1";
 const COUNT_ALL: &str = "SELECT COALESCE(SUM(number), 0)::bigint FROM totals WHERE namespace = $1";
 const COUNT_NAME: &str =
     "SELECT COALESCE(SUM(number), 0)::bigint FROM totals WHERE namespace = $1 AND filter_name = $2";
@@ -220,10 +220,11 @@ impl ActivationStore for PostgresActivations {
         row.map(RecordRow::into_record).transpose()
     }
 
-    async fn contains(&self, id: ActivationId) -> Result<bool, StoreError> {
-        let id = Uuid::from_bytes(*id.as_bytes());
-        let found = sqlx::query_scalar(CONTAINS).bind(id).fetch_one(self.database.pool());
-        self.database.read("look for an activation", found).await
+    async fn certainty(&self, id: ActivationId) -> Result<Option<Certainty>, StoreError> {
+        let uuid = Uuid::from_bytes(*id.as_bytes());
+        let found = sqlx::query_scalar(HEAD).bind(uuid).fetch_optional(self.database.pool());
+        let head: Option<String> = self.database.read("look for an activation", found).await?;
+        head.map(|text| certainty(id, &text)).transpose()
     }
 
     async fn heads(&self, query: &ActivationQuery) -> Result<Vec<(ActivationHead, Status)>, StoreError> {

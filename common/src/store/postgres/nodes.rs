@@ -1,8 +1,9 @@
 //! Ids of controllers and invokers, each held by a lease in the table `nodes`.
 //!
 //! Claims of a kind go one after the other; the clock is the database's. A holder prolongs its lease on a
-//! connection of its own, so that it does not wait behind records. While the database is away nobody can
-//! take an id either, so a holder keeps its own until it finds another's word in its row.
+//! connection of its own, so that it does not wait behind records. While the database is away, and for a
+//! moment after it is back, nobody can take an id either, so a holder keeps its own until it finds another's
+//! word in its row.
 
 mod choice;
 
@@ -36,8 +37,17 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(1852793957, $1)";
 /// A process that is stopped in the middle of a claim must not hold up all others.
 const LOCK_TIMEOUT: &str = "SET LOCAL idle_in_transaction_session_timeout = '3s'";
 
-const KNOWN: &str = "SELECT id, unique_name, holder, lease > clock_timestamp() AS live FROM nodes \
-    WHERE kind = $1 ORDER BY id";
+/// Whether somebody may hold an id. When the database has just been started all leases are over, and their
+/// holders need a moment to come back: only what was given back is free then.
+macro_rules! live {
+    () => {
+        "(lease > clock_timestamp() OR (lease > '-infinity' \
+         AND clock_timestamp() < pg_postmaster_start_time() + interval '4 seconds'))"
+    };
+}
+
+const KNOWN: &str =
+    concat!("SELECT id, unique_name, holder, ", live!(), " AS live FROM nodes WHERE kind = $1 ORDER BY id");
 
 /// A name goes with whoever bears it.
 const UNNAME: &str = "UPDATE nodes SET unique_name = NULL WHERE kind = $1 AND unique_name = $2 AND id <> $3";
@@ -47,19 +57,18 @@ const TAKE: &str = "INSERT INTO nodes (kind, id, unique_name, holder, address, l
     VALUES ($1, $2, $3, $4, $5, clock_timestamp() + interval '3 seconds') \
     ON CONFLICT (kind, id) DO UPDATE SET unique_name = excluded.unique_name, holder = excluded.holder, \
     address = excluded.address, lease = excluded.lease \
-    WHERE nodes.lease <= clock_timestamp() OR nodes.holder = $6";
+    WHERE nodes.lease <= clock_timestamp() OR nodes.holder = ANY ($6)";
 
 const PROLONG: &str = "UPDATE nodes SET lease = clock_timestamp() + interval '3 seconds' \
     WHERE kind = $1 AND id = $2 AND holder = $3";
 
-const RELEASE: &str =
-    "UPDATE nodes SET lease = clock_timestamp() WHERE kind = $1 AND id = $2 AND holder = $3";
+const RELEASE: &str = "UPDATE nodes SET lease = '-infinity' WHERE kind = $1 AND id = $2 AND holder = $3";
 
 const MEMBERS: &str = "SELECT kind, id, unique_name, address FROM nodes \
     WHERE lease > clock_timestamp() ORDER BY kind, id";
 
 const IS_LIVE: &str =
-    "SELECT EXISTS (SELECT 1 FROM nodes WHERE kind = $1 AND id = $2 AND lease > clock_timestamp())";
+    concat!("SELECT EXISTS (SELECT 1 FROM nodes WHERE kind = $1 AND id = $2 AND ", live!(), ")");
 
 /// What a node asks for when it starts.
 #[derive(Clone, Debug)]
@@ -70,8 +79,8 @@ pub struct Claim {
     pub name: Option<String>,
     /// `host:port` of its HTTP server.
     pub address: String,
-    /// The mark of a node that is known to be dead.
-    pub inherits: Option<NodeMark>,
+    /// The marks of nodes that are known to be dead.
+    pub inherits: Vec<NodeMark>,
 }
 
 /// Why a claim got no id.
@@ -157,7 +166,7 @@ async fn take(
 ) -> Result<Result<NodeMark, ClaimError>, sqlx::Error> {
     let (kind, name) = (claim.kind.as_str(), claim.name.as_deref());
     let holder = Uuid::new_v4().simple().to_string();
-    let inherited = claim.inherits.as_ref().map(|mark| mark.holder.as_str());
+    let inherited: Vec<&str> = claim.inherits.iter().map(|mark| mark.holder.as_str()).collect();
     let mut write = connection.begin().await?;
     sqlx::query(LOCK_TIMEOUT).execute(&mut *write).await?;
     sqlx::query(LOCK).bind(claim.kind as i32).execute(&mut *write).await?;
@@ -169,7 +178,7 @@ async fn take(
         };
         sqlx::query(UNNAME).bind(kind).bind(name).bind(id).execute(&mut *write).await?;
         let take = sqlx::query(TAKE).bind(kind).bind(id).bind(name).bind(&holder);
-        let taken = take.bind(&claim.address).bind(inherited).execute(&mut *write).await?;
+        let taken = take.bind(&claim.address).bind(&inherited).execute(&mut *write).await?;
         if taken.rows_affected() > 0 {
             write.commit().await?;
             return Ok(Ok(NodeMark { kind: claim.kind, id: id.unsigned_abs(), holder }));

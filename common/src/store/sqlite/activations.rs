@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Connection, FromRow, SqliteConnection};
 
-use super::super::rows::signed;
-use super::super::{ActivationQuery, ActivationStore, StoreError};
+use super::super::rows::{self, signed};
+use super::super::{ActivationQuery, ActivationStore, Certainty, StoreError};
 use super::database::{Database, failed};
 use crate::clock::Millis;
 use crate::entity::activation::{Activation, ActivationHead, Response, Status};
@@ -52,7 +52,7 @@ fn insert(on_conflict: &str) -> [Arc<str>; ROWS.len()] {
 
 const GET: &str =
     "SELECT id, status, size, head, result, logs FROM activations WHERE id = ? AND namespace = ?";
-const CONTAINS: &str = "SELECT 1 FROM activations WHERE id = ?";
+const HEAD: &str = "SELECT head FROM activations WHERE id = ?";
 const COUNT_ALL: &str = "SELECT COALESCE(SUM(number), 0) FROM totals WHERE namespace = ?";
 const COUNT_NAME: &str =
     "SELECT COALESCE(SUM(number), 0) FROM totals WHERE namespace = ? AND filter_name = ?";
@@ -166,13 +166,13 @@ impl ActivationStore for SqliteActivations {
         row.map(RecordRow::into_record).transpose()
     }
 
-    async fn contains(&self, id: ActivationId) -> Result<bool, StoreError> {
-        let found: Option<i64> = sqlx::query_scalar(CONTAINS)
+    async fn certainty(&self, id: ActivationId) -> Result<Option<Certainty>, StoreError> {
+        let head: Option<String> = sqlx::query_scalar(HEAD)
             .bind(&id.as_bytes()[..])
             .fetch_optional(self.database.readers())
             .await
             .map_err(failed("look for an activation"))?;
-        Ok(found.is_some())
+        head.map(|text| rows::certainty(id, &text)).transpose()
     }
 
     async fn heads(&self, query: &ActivationQuery) -> Result<Vec<(ActivationHead, Status)>, StoreError> {
@@ -292,7 +292,7 @@ mod tests {
     async fn every_statement_is_on_an_index() {
         let folder = tempfile::tempdir().unwrap();
         let stores = SqliteStores::open(folder.path()).await.unwrap();
-        let mut statements = vec![GET, CONTAINS, COUNT_ALL, COUNT_NAME, &REPLACE[ROWS.len() - 1]];
+        let mut statements = vec![GET, HEAD, COUNT_ALL, COUNT_NAME, &REPLACE[ROWS.len() - 1]];
         statements.push(&PRESUME[ROWS.len() - 1]);
         for listing in [&NAMESPACE, &NAME] {
             statements.extend([listing.heads, listing.records, listing.count]);

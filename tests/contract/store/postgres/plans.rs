@@ -82,7 +82,7 @@ async fn list_activations(one: &Process) {
     let since = newest[150].0.start;
     let id = newest[3].0.activation_id;
     assert!(store.get(&EntityName::parse("ns7").unwrap(), id).await.unwrap().is_some());
-    assert!(!store.contains(ActivationId::from_bytes([9; 16])).await.unwrap());
+    assert_eq!(store.certainty(ActivationId::from_bytes([9; 16])).await.unwrap(), None);
     for name in [None, Some("a3".to_owned())] {
         let all = ActivationQuery { name: name.clone(), skip: 100, limit: 30, ..activations("ns7") };
         assert_eq!(store.heads(&all).await.unwrap().len(), 30);

@@ -66,13 +66,13 @@ async fn records_go_with_the_partition_of_their_day() {
     stores.upkeep(later(32)).await.unwrap();
     assert_eq!(store.count(&query("ns")).await.unwrap(), 1);
     assert_eq!(store.heads(&query("ns")).await.unwrap().len(), 1);
-    assert!(!store.contains(batch[0].head.activation_id).await.unwrap());
-    assert!(store.contains(moved.activation_id).await.unwrap());
+    assert!(store.certainty(batch[0].head.activation_id).await.unwrap().is_none());
+    assert!(store.certainty(moved.activation_id).await.unwrap().is_some());
     assert_eq!(number(&mut sql, EXPIRED).await, 0);
 
     // A record that comes after its partition is gone is stored, and goes at the next upkeep.
     store.store(&batch[..1]).await.unwrap();
-    assert!(store.contains(batch[0].head.activation_id).await.unwrap());
+    assert!(store.certainty(batch[0].head.activation_id).await.unwrap().is_some());
     stores.upkeep(later(42)).await.unwrap();
     assert_eq!(store.count(&query("ns")).await.unwrap(), 0);
     stores.close().await;
