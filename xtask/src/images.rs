@@ -1,34 +1,36 @@
 //! `cargo xtask images`: builds the images of the runtimes, those of which something has changed.
 //!
-//! Whether it has, a label of the image tells: the digest of all that it is made of. The action proxy is
-//! linked statically into a target folder of its own, so that other builds keep theirs.
+//! The action proxy is linked statically into a target folder of its own, so that other builds keep theirs.
+//! Images of other projects that the distributed form needs come from a registry, or are [`stand_ins`].
 
 mod base;
+mod build;
 mod context;
+mod registry;
+pub mod stand_ins;
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
 use bollard::Docker;
-use bollard::query_parameters::BuildImageOptionsBuilder;
-use futures::TryStreamExt;
 
+use build::Build;
 use context::Context;
 
-/// Which digest an image was built from.
-const DIGEST_LABEL: &str = "oxwhisk.context-digest";
 /// Where Debian keeps the certificate authorities that this machine trusts.
 const CERTIFICATE_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// The action proxy as the Dockerfiles expect it: linked statically.
+const PROXY: &str = "target/static/action-proxy";
 
-/// One image of a runtime.
+/// One image of a runtime. Its build context is the root of the repository, of which we send what it needs;
+/// docker-compose.yml builds it from the same Dockerfile.
 struct Image {
     /// What the runtimes manifest calls it.
     tag: &'static str,
-    /// Where its Dockerfile and the files beside it lie, from the root of the repository.
-    folder: &'static str,
-    /// What it is made of, besides the Dockerfile.
+    /// Its Dockerfile, from the root of the repository.
+    dockerfile: &'static str,
+    /// What else it is made of.
     files: &'static [&'static str],
     /// Whether the action proxy goes in.
     proxy: bool,
@@ -39,15 +41,22 @@ struct Image {
 const IMAGES: [Image; 2] = [
     Image {
         tag: "oxwhisk/action-nodejs-v20:latest",
-        folder: "runtimes/nodejs",
-        files: &["server.js", "loader.js", "logs.js", "zip.js", "package.json", "package-lock.json"],
+        dockerfile: "runtimes/nodejs/Dockerfile",
+        files: &[
+            "runtimes/nodejs/server.js",
+            "runtimes/nodejs/loader.js",
+            "runtimes/nodejs/logs.js",
+            "runtimes/nodejs/zip.js",
+            "runtimes/nodejs/package.json",
+            "runtimes/nodejs/package-lock.json",
+        ],
         proxy: false,
         downloads: true,
     },
     Image {
         tag: "oxwhisk/action-python-v3.13:latest",
-        folder: "runtimes/python",
-        files: &["launcher.py"],
+        dockerfile: "runtimes/python/Dockerfile",
+        files: &["runtimes/python/launcher.py"],
         proxy: true,
         downloads: false,
     },
@@ -66,12 +75,11 @@ pub fn run(force: bool, names: &[String]) -> anyhow::Result<()> {
     runtime.block_on(async {
         let docker = connect().await?;
         let base = base::ensure(&docker).await?;
-        let proxy = match images.iter().any(|image| image.proxy) {
-            true => Some(build_proxy()?),
-            false => None,
-        };
+        if images.iter().any(|image| image.proxy) {
+            build_proxy()?;
+        }
         for image in images {
-            build(&docker, image, &base, proxy.as_deref().filter(|_| image.proxy), force).await?;
+            build(&docker, image, &base, force).await?;
         }
         Ok(())
     })
@@ -83,8 +91,9 @@ async fn connect() -> anyhow::Result<Docker> {
     docker.negotiate_version().await.context("the Docker daemon does not answer: is it running?")
 }
 
-/// Builds the action proxy as one file that runs on any Linux, and tells where it is.
-fn build_proxy() -> anyhow::Result<PathBuf> {
+/// Builds the action proxy as one file that runs on any Linux, for this machine's images and for those that
+/// `OXWHISK_BUILDER=debian:trixie-slim docker-compose build` makes.
+fn build_proxy() -> anyhow::Result<()> {
     let version = Command::new("rustc").arg("-vV").output().context("rustc cannot be started")?;
     let version = String::from_utf8(version.stdout)?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc has no host")?;
@@ -99,7 +108,9 @@ fn build_proxy() -> anyhow::Result<PathBuf> {
     if !status.success() {
         bail!("the action proxy cannot be built");
     }
-    Ok(root().join("target/static").join(host).join("release/action-proxy"))
+    let built = root().join("target/static").join(host).join("release/action-proxy");
+    std::fs::copy(&built, root().join(PROXY)).with_context(|| format!("{} is missing", built.display()))?;
+    Ok(())
 }
 
 /// The root of the repository.
@@ -107,24 +118,21 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-async fn build(
-    docker: &Docker,
-    image: &Image,
-    base: &str,
-    proxy: Option<&Path>,
-    force: bool,
-) -> anyhow::Result<()> {
+async fn build(docker: &Docker, image: &Image, base: &str, force: bool) -> anyhow::Result<()> {
     let mut context = Context::default();
-    let folder = root().join(image.folder);
-    for name in ["Dockerfile"].iter().chain(image.files) {
-        context.add(name, &folder.join(name))?;
+    let proxy = [PROXY].into_iter().filter(|_| image.proxy);
+    for name in [image.dockerfile].into_iter().chain(image.files.iter().copied()).chain(proxy) {
+        context.add(name, &root().join(name))?;
     }
-    if let Some(proxy) = proxy {
-        context.add("action-proxy", proxy)?;
-    }
-    let digest = context.digest(base);
-    let built_from = docker.inspect_image(image.tag).await.ok().and_then(|found| found.config?.labels);
-    if !force && built_from.as_ref().and_then(|labels| labels.get(DIGEST_LABEL)) == Some(&digest) {
+    let build = Build {
+        tag: image.tag,
+        dockerfile: image.dockerfile,
+        // The image that it is put upon has no compiler: what is built here is taken as it is.
+        arguments: &[("OXWHISK_BUILDER", base::REFERENCE)],
+        labels: &[],
+        digest: context.digest(base),
+    };
+    if !force && build.is_done(docker).await {
         println!("{} is up to date", image.tag);
         return Ok(());
     }
@@ -132,29 +140,7 @@ async fn build(
     if image.downloads && Path::new(CERTIFICATE_AUTHORITIES).exists() {
         context.add("extra-ca.crt", Path::new(CERTIFICATE_AUTHORITIES))?;
     }
-    println!("building {}", image.tag);
-    let options = BuildImageOptionsBuilder::default()
-        .t(image.tag)
-        .rm(true)
-        .forcerm(true)
-        .nocache(force)
-        .labels(&HashMap::from([(DIGEST_LABEL.to_owned(), digest)]))
-        .build();
-    let mut progress =
-        docker.build_image(options, None, Some(bollard::body_full(context.into_tar()?.into())));
-    while let Some(info) =
-        progress.try_next().await.with_context(|| format!("{} cannot be built", image.tag))?
-    {
-        if let Some(text) = info.stream {
-            print!("{text}");
-        }
-        if let Some(error) = info.error_detail {
-            bail!("{} cannot be built: {}", image.tag, error.message.unwrap_or_default());
-        }
-    }
-    let size = docker.inspect_image(image.tag).await?.size.unwrap_or_default();
-    println!("built {}, {} MB", image.tag, size / 1_000_000);
-    Ok(())
+    build.run(docker, context, force).await
 }
 
 #[cfg(test)]
@@ -164,8 +150,8 @@ mod tests {
     #[test]
     fn every_file_of_an_image_is_there() {
         for image in &IMAGES {
-            for name in ["Dockerfile"].iter().chain(image.files) {
-                assert!(root().join(image.folder).join(name).is_file(), "{}: {name}", image.tag);
+            for name in [image.dockerfile].iter().chain(image.files) {
+                assert!(root().join(name).is_file(), "{}: {name}", image.tag);
             }
         }
     }

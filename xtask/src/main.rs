@@ -25,19 +25,27 @@ enum Chore {
         /// Build also what is up to date, from nothing.
         #[arg(long)]
         force: bool,
+        /// In their place those of other projects that compose needs, where no registry has them.
+        #[arg(long)]
+        stand_ins: bool,
         /// Only images whose tag holds one of these.
         names: Vec<String>,
     },
     /// Brings up what the suites need, runs them, and takes down what it started.
-    Test,
+    Test {
+        /// Run also what takes long: the whole stack by docker-compose.
+        #[arg(long)]
+        all: bool,
+    },
     /// Measures the release build beside its baselines and prints the table.
     Bench,
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
-        Chore::Images { force, names } => images::run(force, &names),
-        Chore::Test => test::run(),
+        Chore::Images { force, stand_ins: false, names } => images::run(force, &names),
+        Chore::Images { force, stand_ins: true, names } => images::stand_ins::run(force, &names),
+        Chore::Test { all } => test::run(all),
         Chore::Bench => bench::run(),
     }
 }

@@ -13,10 +13,10 @@ use crate::{docker_daemon, images, kafka};
 /// The suites that start an embedded platform.
 const PLATFORM_SUITES: [&str; 3] = ["api", "platform", "chaos"];
 
-/// Runs everything.
-pub fn run() -> anyhow::Result<()> {
+/// Runs everything, or everything but what takes long.
+pub fn run(all: bool) -> anyhow::Result<()> {
     let daemon = docker_daemon::ensure()?;
-    let outcome = suites();
+    let outcome = suites().and_then(|()| if all { compose() } else { Ok(()) });
     daemon.stop()?;
     outcome
 }
@@ -66,4 +66,19 @@ fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()>
         bail!("cargo {} failed", arguments.join(" "));
     }
     Ok(())
+}
+
+/// The stack of docker-compose.yml, with programs built here.
+fn compose() -> anyhow::Result<()> {
+    let programs = [("docker-compose", "version"), ("docker", "compose")];
+    let answers = |(program, argument)| {
+        let output = Command::new(program).arg(argument).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !programs.into_iter().any(answers) {
+        docker_daemon::install(&["docker-compose"])?;
+    }
+    images::stand_ins::run(false, &[])?;
+    cargo(&["build", "--package", "controller", "--package", "invoker", "--package", "admin"], &[])?;
+    cargo(&["test", "--package", "tests", "--test", "compose"], &[])
 }

@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bollard::Docker;
@@ -12,13 +11,14 @@ use futures::TryStreamExt;
 use tokio::process::Command;
 use tokio_util::io::ReaderStream;
 
+use super::registry;
+
 /// What the Dockerfiles name.
+pub const REFERENCE: &str = "debian:trixie-slim";
 const NAME: &str = "debian";
 const TAG: &str = "trixie-slim";
 /// The Debian release it holds.
 const RELEASE: &str = "trixie";
-/// How long a registry may take to deliver it.
-const PULL_PATIENCE: Duration = Duration::from_secs(120);
 /// What the official slim image leaves out too, besides what apt has downloaded.
 const SUPERFLUOUS: [&str; 8] = [
     "var/cache/apt/archives",
@@ -36,34 +36,24 @@ pub async fn ensure(docker: &Docker) -> anyhow::Result<String> {
     if let Some(id) = id(docker).await {
         return Ok(id);
     }
-    match tokio::time::timeout(PULL_PATIENCE, pull(docker)).await {
-        Ok(Ok(())) => println!("pulled {NAME}:{TAG}"),
-        outcome => {
-            let reason = match outcome {
-                Ok(Err(error)) => error.to_string(),
-                _ => format!("nothing came within {} seconds", PULL_PATIENCE.as_secs()),
-            };
-            println!("{NAME}:{TAG} cannot be pulled ({reason})");
+    match registry::pull(docker, REFERENCE).await {
+        Ok(()) => println!("pulled {REFERENCE}"),
+        Err(error) => {
+            println!("{error:#}");
             println!("making a stand-in of that name with debootstrap instead");
             stand_in(docker).await?;
         }
     }
-    id(docker).await.with_context(|| format!("{NAME}:{TAG} is still missing"))
+    id(docker).await.with_context(|| format!("{REFERENCE} is still missing"))
 }
 
 async fn id(docker: &Docker) -> Option<String> {
-    docker.inspect_image(&format!("{NAME}:{TAG}")).await.ok()?.id
-}
-
-async fn pull(docker: &Docker) -> anyhow::Result<()> {
-    let options = CreateImageOptionsBuilder::default().from_image(NAME).tag(TAG).build();
-    docker.create_image(Some(options), None, None).try_for_each(|_| async { Ok(()) }).await?;
-    Ok(())
+    docker.inspect_image(REFERENCE).await.ok()?.id
 }
 
 async fn stand_in(docker: &Docker) -> anyhow::Result<()> {
     if !rooted().await {
-        bail!("only root can make a stand-in: pull or import {NAME}:{TAG} by other means");
+        bail!("only root can make a stand-in: pull or import {REFERENCE} by other means");
     }
     if Command::new("debootstrap").arg("--version").stdout(Stdio::null()).status().await.is_err() {
         println!("installing debootstrap");

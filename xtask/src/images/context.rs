@@ -27,6 +27,26 @@ impl Context {
         Ok(())
     }
 
+    /// Adds all files below the folder at `path` whose names there `wanted` accepts, under `name/…`.
+    pub fn add_folder(
+        &mut self,
+        name: &str,
+        path: &Path,
+        wanted: &dyn Fn(&Path) -> bool,
+    ) -> anyhow::Result<()> {
+        let entries = std::fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        for entry in entries.iter().filter(|entry| wanted(&entry.path())) {
+            let inner = format!("{name}/{}", entry.file_name().to_string_lossy());
+            match entry.path().is_dir() {
+                true => self.add_folder(&inner, &entry.path(), wanted)?,
+                false => self.add(&inner, &entry.path())?,
+            }
+        }
+        Ok(())
+    }
+
     /// A digest of the files and of what they are put upon.
     pub fn digest(&self, base: &str) -> String {
         let mut digest = Sha256::new();
