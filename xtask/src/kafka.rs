@@ -13,15 +13,20 @@ const POM: &str = "tests/services/kafka/pom.xml";
 
 /// Makes sure that there are a Java and the jars.
 pub fn ensure() -> anyhow::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let pom = std::fs::read_to_string(root.join(POM))?;
-    let version = version(&pom).with_context(|| format!("{POM} names no version of Kafka"))?;
     if !runs("java", "-version") {
         docker_daemon::install(&["default-jre-headless"])?;
     }
+    jars().map(drop)
+}
+
+/// Makes sure that there are the jars, and tells in which folder.
+pub fn jars() -> anyhow::Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let pom = std::fs::read_to_string(root.join(POM))?;
+    let version = version(&pom).with_context(|| format!("{POM} names no version of Kafka"))?;
     let folder = root.join(format!("target/kafka-{version}"));
     if folder.exists() {
-        return Ok(());
+        return Ok(folder);
     }
     if !runs("mvn", "-version") {
         docker_daemon::install(&["maven"])?;
@@ -30,7 +35,8 @@ pub fn ensure() -> anyhow::Result<()> {
     // It gets its name only once all is there.
     let partial = root.join(format!("target/kafka-{version}.partial"));
     fetch(&root.join(POM), &partial)?;
-    std::fs::rename(&partial, &folder).context("the folder of Kafka cannot be renamed")
+    std::fs::rename(&partial, &folder).context("the folder of Kafka cannot be renamed")?;
+    Ok(folder)
 }
 
 fn fetch(pom: &Path, folder: &PathBuf) -> anyhow::Result<()> {

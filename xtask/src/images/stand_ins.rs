@@ -5,7 +5,7 @@
 //! without that label came from elsewhere and is never replaced.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, bail};
 use bollard::Docker;
@@ -13,7 +13,7 @@ use bollard::Docker;
 use super::build::{Build, labels};
 use super::context::Context;
 use super::{base, connect, registry, root};
-use crate::docker_daemon;
+use crate::kafka;
 
 /// The label of an image that we have made under another's name.
 const LABEL: &str = "oxwhisk.stand-in";
@@ -79,11 +79,6 @@ const STAND_INS: [StandIn; 5] = [
     },
 ];
 
-/// The broker and all that its class path needs.
-const KAFKA: &str = "tests/services/kafka/pom.xml";
-/// Where its jars are put.
-const KAFKA_JARS: &str = "target/kafka-4.1.1";
-
 /// Makes sure that there is an image of each name that holds one of `names`, or of each that compose starts
 /// if there are none. With `force` also stand-ins that are up to date are made again.
 pub fn run(force: bool, names: &[String]) -> anyhow::Result<()> {
@@ -146,7 +141,7 @@ impl StandIn {
         }
         match self.takes {
             Takes::Nothing => {}
-            Takes::Kafka => context.add_folder("libs", &kafka_jars()?, &|_| true)?,
+            Takes::Kafka => context.add_folder("libs", &kafka::jars()?, &|_| true)?,
             Takes::Toolchain => {
                 let toolchain = toolchain()?;
                 context.add_folder("toolchain/bin", &toolchain.join("bin"), &|_| true)?;
@@ -157,29 +152,6 @@ impl StandIn {
         }
         Ok(context)
     }
-}
-
-/// The folder of Kafka's jars, which Maven fills if they are not there.
-fn kafka_jars() -> anyhow::Result<PathBuf> {
-    let folder = root().join(KAFKA_JARS);
-    let is_jar = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with("kafka_");
-    if std::fs::read_dir(&folder).into_iter().flatten().flatten().any(is_jar) {
-        return Ok(folder);
-    }
-    if Command::new("mvn").arg("--version").stdout(Stdio::null()).status().is_err() {
-        docker_daemon::install(&["maven"])?;
-    }
-    println!("getting Kafka from Maven Central");
-    let status = Command::new("mvn")
-        .args(["--batch-mode", "--quiet", "--file", KAFKA, "dependency:copy-dependencies"])
-        .arg(format!("-DoutputDirectory={}", folder.display()))
-        .current_dir(root())
-        .status()
-        .context("mvn cannot be started")?;
-    if !status.success() {
-        bail!("mvn cannot get Kafka");
-    }
-    Ok(folder)
 }
 
 /// The folder of the toolchain that this was built with.
