@@ -2,10 +2,13 @@
 //!
 //! The runtime images have the names that everybody uses: those that were there get their names back.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder};
+use bollard::query_parameters::{
+    ListImagesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
+};
 use tests::place;
 
 use crate::daemon::Daemon;
@@ -16,10 +19,14 @@ const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The runtime images.
 const RUNTIMES: [&str; 2] = ["oxwhisk/action-nodejs-v20", "oxwhisk/action-python-v3.13"];
 
+/// The label of what build stages leave.
+const STAGES: &str = "oxwhisk.stage=build";
+
 /// Images that were built.
 pub struct Images {
     ours: [String; 2],
     before: Vec<(&'static str, String)>,
+    stages_before: BTreeSet<String>,
 }
 
 impl Images {
@@ -31,11 +38,12 @@ impl Images {
                 before.push((name, image.id.expect("an image has an id")));
             }
         }
+        let stages_before = stages(daemon).await;
         let authorities = Authorities::lend();
         stack.run(&["build"]).await;
         drop(authorities);
         let ours = ["controller", "invoker"].map(|name| format!("oxwhisk/{name}:{}", stack.project()));
-        Self { ours, before }
+        Self { ours, before, stages_before }
     }
 
     /// Leaves everything as it was.
@@ -48,7 +56,20 @@ impl Images {
             let options = RemoveImageOptionsBuilder::default().build();
             daemon.docker.remove_image(image, Some(options), None).await.expect("nobody uses it any more");
         }
+        for stage in stages(daemon).await.difference(&self.stages_before) {
+            let options = RemoveImageOptionsBuilder::default().build();
+            daemon.docker.remove_image(stage, Some(options), None).await.expect("nobody uses it");
+        }
     }
+}
+
+/// What build stages have left.
+async fn stages(daemon: &Daemon) -> BTreeSet<String> {
+    let filters = [("dangling", "true"), ("label", STAGES)];
+    let filters = filters.map(|(key, value)| (key.to_owned(), vec![value.to_owned()]));
+    let options = ListImagesOptionsBuilder::default().filters(&HashMap::from(filters)).build();
+    let listed = daemon.docker.list_images(Some(options)).await.expect("the Docker daemon answers");
+    listed.into_iter().map(|image| image.id).collect()
 }
 
 /// `extra-ca.crt`, where nobody has put one.
