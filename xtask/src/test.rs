@@ -68,7 +68,7 @@ fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()>
     Ok(())
 }
 
-/// The stack of docker-compose.yml, with programs built here.
+/// The stack of docker-compose.yml, with the programs that the suites have built.
 fn compose() -> anyhow::Result<()> {
     let programs = [("docker-compose", "version"), ("docker", "compose")];
     let answers = |(program, argument)| {
@@ -79,6 +79,5 @@ fn compose() -> anyhow::Result<()> {
         docker_daemon::install(&["docker-compose"])?;
     }
     images::stand_ins::run(false, &[])?;
-    cargo(&["build", "--package", "controller", "--package", "invoker", "--package", "admin"], &[])?;
-    cargo(&["test", "--package", "tests", "--test", "compose"], &[])
+    cargo(&["test", "--workspace", "--test", "compose"], &[])
 }
