@@ -1,7 +1,7 @@
 //! The invoker: takes orders from the bus, keeps containers, runs actions in them, and writes records.
 //!
 //! How the parts fit: [`feed`] journals and accepts an order, [`pool`] finds it a container, [`proxy`]
-//! looks after one container, [`container`] and [`logs`] know Docker and processes, [`record`] stores.
+//! looks after one container, [`container`] and [`logs`] know Docker and processes, `common::record` stores.
 //! Nothing in here speaks HTTP to clients, and code never travels on the bus.
 
 pub mod ack;

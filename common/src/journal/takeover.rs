@@ -100,25 +100,28 @@ pub fn marks(state: &Path) -> io::Result<Vec<Seen>> {
 }
 
 fn folders(state: &Path) -> io::Result<Vec<PathBuf>> {
+    let listing = match std::fs::read_dir(state) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
     let is_draft =
         |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == file::DRAFT as u8);
-    match std::fs::read_dir(state) {
-        Ok(listing) => listing
-            .map(|entry| entry.map(|entry| entry.path()))
-            .filter(|path| path.as_ref().map_or(true, |path| !is_draft(path)))
-            .collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
+    let mut folders = Vec::new();
+    for entry in listing {
+        let path = entry?.path();
+        if path.is_dir() && !is_draft(&path) {
+            folders.push(path);
+        }
     }
+    Ok(folders)
 }
 
 /// The lock of a journal's folder, unless a live process has it, or somebody has just removed it.
 fn lock(dir: &Path) -> io::Result<Option<File>> {
     let lock = match File::options().write(true).open(dir.join("lock")) {
         Ok(lock) => lock,
-        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {
-            return Ok(None);
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     Ok(lock.try_lock().is_ok().then_some(lock))
