@@ -166,6 +166,11 @@ impl Postgres {
         self.url(&name)
     }
 
+    /// All it has printed.
+    pub fn output(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     fn url(&self, database: &str) -> String {
         format!("postgres://oxwhisk:{}@127.0.0.1:{}/{database}", self.password, self.port)
     }

@@ -1,19 +1,22 @@
 //! Lists and counts with many rows go by an index. PostgreSQL itself counts what it read in sequence,
-//! for the very statements that ran: also for the plans it makes once it knows a statement.
+//! for the very statements that ran: also for the plans it makes once it knows a statement. Those it is to
+//! keep: to plan a list over all partitions takes longer than the list.
 
 use std::time::Duration;
 
 use common::clock::Millis;
+use common::config::postgres::PostgresConfig;
 use common::entity::id::ActivationId;
 use common::entity::name::EntityName;
 use common::store::{ActivationQuery, EntityKind, EntityQuery};
 use sqlx::PgConnection;
+use tests::services::postgres::{Postgres, settings};
 use tests::wait;
 
 use super::super::activations::query as activations;
 use super::super::entities::query as entities;
 use super::super::{Place, Process, on};
-use super::Database;
+use super::{Database, process};
 
 /// From the fifth time on, PostgreSQL considers a plan for all values of a statement.
 const TIMES: usize = 8;
@@ -36,6 +39,9 @@ const ENTITIES: &str = "INSERT INTO entities \
 const READ: &str = "SELECT sum(seq_tup_read)::bigint, sum(idx_scan)::bigint FROM pg_stat_user_tables \
     WHERE relname = 'entities' OR relname LIKE 'activations%'";
 
+const SAY_SO: &str = "DO $$ BEGIN \
+    EXECUTE format('ALTER DATABASE %I SET log_planner_stats = on', current_database()); END $$";
+
 const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity \
     WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
 
@@ -43,9 +49,7 @@ const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity \
 async fn no_list_or_count_reads_a_table_from_end_to_end() {
     on(async |place: Database, loading: Process| {
         let mut sql = place.sql().await;
-        for statement in [ACTIVATIONS, ENTITIES, "VACUUM ANALYZE activations", "VACUUM ANALYZE entities"] {
-            sqlx::query(statement).execute(&mut sql).await.unwrap();
-        }
+        fill(&mut sql).await;
         loading.stop().await;
         let before = read(&mut sql).await;
         let one = place.open().await;
@@ -59,6 +63,42 @@ async fn no_list_or_count_reads_a_table_from_end_to_end() {
         assert!(after.1 > before.1, "and the others are counted");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_list_is_planned_once() {
+    on(async |place: Database, loading: Process| {
+        let mut sql = place.sql().await;
+        fill(&mut sql).await;
+        loading.stop().await;
+        // From now on, connections to this database say so whenever they plan.
+        sqlx::query(SAY_SO).execute(&mut sql).await.unwrap();
+        let one = process(&PostgresConfig { max_connections: 1, ..settings(&place.url) }).await;
+        list_activations(&one).await;
+        list_entities(&one).await;
+        let before = planned().await;
+        assert!(before > 0, "plans are counted");
+        for _ in 0..TIMES {
+            list_activations(&one).await;
+            list_entities(&one).await;
+        }
+        one.stop().await;
+        // What listens for changes may have asked for something.
+        let again = planned().await - before;
+        assert!(again < TIMES, "{before} plans at first, and {again} afterwards");
+    })
+    .await;
+}
+
+async fn fill(sql: &mut PgConnection) {
+    for statement in [ACTIVATIONS, ENTITIES, "VACUUM ANALYZE activations", "VACUUM ANALYZE entities"] {
+        sqlx::query(statement).execute(&mut *sql).await.unwrap();
+    }
+}
+
+/// How many plans were made in a database that says so.
+async fn planned() -> usize {
+    Postgres::shared().await.output().matches("PLANNER STATISTICS").count()
 }
 
 /// The numbers, once every other connection has reported its own and gone.
