@@ -2,12 +2,15 @@
 //!
 //! Warm: wrk with keep-alive directly against the very container that the platform uses, then against a
 //! blocking invoke of the same action through the API, with 1 and with 64 connections. Cold: an action
-//! that never ran, against the same image through Docker's API alone, in turn. Load generator, container
-//! and platform share the machine's cores. Run by `cargo xtask bench`, with the release build.
+//! that never ran, against the same image through Docker's API alone, in turn. Load generator, container,
+//! platform and the services that it needs share the machine's cores. Run by `cargo xtask bench`, with the
+//! release build.
 
 #![allow(clippy::print_stdout, reason = "the table is what it is for")]
 
 mod raw;
+mod report;
+mod subject;
 mod wrk;
 
 use std::time::Duration;
@@ -16,31 +19,35 @@ use anyhow::Context;
 use bollard::Docker;
 use bollard::query_parameters::ListContainersOptions;
 use serde_json::json;
-use tests::client::{Client, basic};
-use tests::server::{GUEST, Home, Options, Server};
+use tests::client::basic;
+use tests::namespace::Namespace;
 use tokio::time::Instant;
 
+use report::middle;
+use subject::Subject;
 use wrk::{Figures, Load};
 
 const SOURCE: &str = "function main(args) { return { greeting: 'Hello ' + args.name } }";
 const PAYLOAD: &str = r#"{"name":"Ada"}"#;
+/// How the harness runs them.
+const SERVICES: &str = "PostgreSQL, which waits for no disk (fsync=off); Kafka, one broker with 256 MB of heap and \
+    without Java's second compiler";
 const COLD_STARTS: usize = 12;
-const STARTS: usize = 10;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let duration = Duration::from_secs(
         std::env::var("OXWHISK_BENCH_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(8),
     );
-    let options = Options { container_runtime: "docker".to_owned(), ..Options::default() };
-    let start_ms = start_times(&options).await?;
-    let server = Server::start(options).await;
-    let rest_mib = resident_mib(server.process())?;
-    let whisk = Warm::prepare(&server).await?;
+    let subject = Subject::start().await?;
+    let whisk = Warm::prepare(&subject.namespace).await?;
 
-    println!("machine: {}", machine()?);
+    println!("machine: {}", report::machine()?);
+    if tests::platform::is_distributed() {
+        println!("services: {SERVICES}");
+    }
     println!();
-    cold(&server, &whisk).await?;
+    cold(&subject.namespace, &whisk).await?;
     println!();
     println!(
         "| warm, Node.js | clients | p50 µs | p99 µs | requests/s | p50 over direct | share of direct |"
@@ -61,13 +68,8 @@ async fn main() -> anyhow::Result<()> {
         row("blocking invoke through the API", connections, &through, Some(&direct));
     }
     println!();
-    let peak_mib = resident_mib(server.process())?;
-    println!("| process | |");
-    println!("| --- | ---: |");
-    println!("| from exec to the first answer, median of {STARTS} | {start_ms:.0} ms |");
-    println!("| resident memory at rest | {rest_mib:.1} MiB |");
-    println!("| resident memory after the load | {peak_mib:.1} MiB |");
-    server.stop().await;
+    subject.print_processes()?;
+    subject.stop().await;
     Ok(())
 }
 
@@ -88,11 +90,6 @@ fn median(mut all: Vec<Figures>) -> Figures {
     all[all.len() / 2]
 }
 
-fn middle(mut all: Vec<f64>) -> f64 {
-    all.sort_by(f64::total_cmp);
-    all[all.len() / 2]
-}
-
 /// An action that is warm, and the container that it is warm in.
 struct Warm {
     docker: Docker,
@@ -101,18 +98,20 @@ struct Warm {
     container: String,
     url: String,
     authorization: String,
+    run: String,
 }
 
 impl Warm {
-    async fn prepare(server: &Server) -> anyhow::Result<Self> {
-        let client = Client::new(server.url(), Some(GUEST));
+    async fn prepare(namespace: &Namespace) -> anyhow::Result<Self> {
         let body = json!({"exec": {"kind": "nodejs:default", "code": SOURCE}});
-        client.put("/api/v1/namespaces/_/actions/warm", &body).await.expect(200);
+        namespace.put("actions/warm", &body).await.expect(200);
         let path = "/api/v1/namespaces/_/actions/warm?blocking=true&result=true";
-        client.post(path, &serde_json::from_str(PAYLOAD)?).await.expect(200);
+        namespace.post(path, &serde_json::from_str(PAYLOAD)?).await.expect(200);
         let docker = Docker::connect_with_defaults()?.negotiate_version().await?;
         let all = docker.list_containers(None::<ListContainersOptions>).await?;
-        let named = |name: &String| name.starts_with("/wsk") && name.ends_with("_guest_warm");
+        // The invoker leaves out what Docker would not take everywhere in a name.
+        let end = format!("_{}_warm", namespace.name.replace('-', ""));
+        let named = |name: &String| name.starts_with("/wsk") && name.ends_with(&end);
         let mut found = all.into_iter().filter(|container| container.names.iter().flatten().any(named));
         let container = found.next().context("the warm container is not there")?;
         let networks = container.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
@@ -124,15 +123,15 @@ impl Warm {
             network,
             image: container.image.context("a container has an image")?,
             container: format!("http://{address}:8080/run"),
-            url: format!("{}{path}", server.url()),
-            authorization: basic(GUEST),
+            url: format!("{}{path}", namespace.url()),
+            authorization: basic(&namespace.auth),
+            run: run_body(&namespace.name),
         })
     }
 
     async fn direct(&self, connections: usize, duration: Duration) -> anyhow::Result<Figures> {
-        let body = run_body();
-        let load = Load { url: &self.container, body: &body, authorization: None, connections, duration };
-        wrk::run(&load).await
+        let (url, body) = (&self.container, &self.run);
+        wrk::run(&Load { url, body, authorization: None, connections, duration }).await
     }
 
     async fn through(&self, connections: usize, duration: Duration) -> anyhow::Result<Figures> {
@@ -142,28 +141,28 @@ impl Warm {
 }
 
 /// What the platform itself sends to `/run`.
-fn run_body() -> String {
+fn run_body(namespace: &str) -> String {
     let value: serde_json::Value = serde_json::from_str(PAYLOAD).expect("it is JSON");
     json!({
-        "value": value, "namespace": "guest", "action_name": "/guest/warm", "action_version": "0.0.1",
+        "value": value, "namespace": namespace, "action_name": format!("/{namespace}/warm"),
+        "action_version": "0.0.1",
         "activation_id": "0".repeat(32), "transaction_id": "0".repeat(32), "deadline": "4000000000000"
     })
     .to_string()
 }
 
-async fn cold(server: &Server, warm: &Warm) -> anyhow::Result<()> {
-    let client = Client::new(server.url(), Some(GUEST));
+async fn cold(namespace: &Namespace, warm: &Warm) -> anyhow::Result<()> {
     let init = json!({"value": {"name": "cold", "main": "main", "code": SOURCE, "binary": false, "env": {}}})
         .to_string();
     let (mut ours, mut raws) = (Vec::new(), Vec::new());
     for n in 0..COLD_STARTS {
-        raws.push(raw::cold_start(&warm.docker, &warm.image, &warm.network, &init, &run_body()).await?);
+        raws.push(raw::cold_start(&warm.docker, &warm.image, &warm.network, &init, &warm.run).await?);
         // Small enough that all of them fit: no container has to go first.
         let body = json!({"exec": {"kind": "nodejs:default", "code": SOURCE}, "limits": {"memory": 128}});
-        client.put(format!("/api/v1/namespaces/_/actions/cold{n}"), &body).await.expect(200);
+        namespace.put(format!("actions/cold{n}"), &body).await.expect(200);
         let begun = Instant::now();
-        let path = format!("/api/v1/namespaces/_/actions/cold{n}?blocking=true&result=true");
-        client.post(path, &serde_json::from_str(PAYLOAD)?).await.expect(200);
+        let path = format!("actions/cold{n}?blocking=true&result=true");
+        namespace.post(path, &serde_json::from_str(PAYLOAD)?).await.expect(200);
         ours.push(begun.elapsed().as_secs_f64() * 1e3);
     }
     let (ours, raws) = (middle(ours), middle(raws));
@@ -172,41 +171,4 @@ async fn cold(server: &Server, warm: &Warm) -> anyhow::Result<()> {
     println!("| Docker's API alone: create, start, first answer | {raws:.0} | |");
     println!("| blocking invoke through the API | {ours:.0} | {:.2} |", ours / raws);
     Ok(())
-}
-
-/// From exec to the first answer, in ms, median.
-async fn start_times(options: &Options) -> anyhow::Result<f64> {
-    let mut all = Vec::new();
-    let mut home = Home::new(options.clone());
-    for _ in 0..STARTS {
-        let url = format!("http://127.0.0.1:{}/ping", home.port());
-        let begun = Instant::now();
-        let server = home.spawn();
-        let client = reqwest::Client::new();
-        while client.get(&url).send().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        all.push(begun.elapsed().as_secs_f64() * 1e3);
-        home = server.stop().await;
-    }
-    Ok(middle(all))
-}
-
-fn resident_mib(process: u32) -> anyhow::Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kib / 1024.0)
-}
-
-fn machine() -> anyhow::Result<String> {
-    let cpus = std::thread::available_parallelism()?;
-    let info = std::fs::read_to_string("/proc/cpuinfo")?;
-    let model = info
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .unwrap_or("")
-        .trim_start_matches([' ', '\t', ':']);
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    Ok(format!("{cpus} cores of {model}, Linux {}", kernel.trim().split('-').next().unwrap_or_default()))
 }

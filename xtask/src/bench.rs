@@ -1,38 +1,66 @@
-//! `cargo xtask bench`: the table of docs/performance.md, measured on this machine.
+//! `cargo xtask bench`: the tables of docs/performance.md, measured on this machine.
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::{docker_daemon, images};
+use crate::{docker_daemon, images, kafka, postgres};
+
+/// What is measured.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The distributed form, on a Kafka and a PostgreSQL of its own, in place of the embedded one.
+    #[arg(long)]
+    distributed: bool,
+    /// Lists and reads of activation records in PostgreSQL, in place of invocations.
+    #[arg(long, conflicts_with = "distributed")]
+    listing: bool,
+    /// How many records the lists go over.
+    #[arg(long, requires = "listing", default_value_t = 10_000_000)]
+    rows: u32,
+}
 
 /// Builds what users run, and measures it.
-pub fn run() -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.listing {
+        postgres::ensure()?;
+        // Here the store is measured from inside, so this is the release build as well.
+        let listing = ["bench", "--quiet", "--package", "tests", "--bench", "listing"];
+        return cargo(&listing, &[("OXWHISK_BENCH_ROWS", &arguments.rows.to_string())]);
+    }
+    if arguments.distributed {
+        postgres::ensure()?;
+        kafka::ensure()?;
+    }
     let daemon = docker_daemon::ensure()?;
-    let outcome = measure();
+    let outcome = invocations(if arguments.distributed { "distributed" } else { "embedded" });
     daemon.stop()?;
     outcome
 }
 
-fn measure() -> anyhow::Result<()> {
+fn invocations(form: &str) -> anyhow::Result<()> {
     if Command::new("wrk").arg("--version").output().is_err() {
         docker_daemon::install(&["wrk"])?;
     }
     images::run(false, &[])?;
-    cargo(&["build", "--release", "--package", "standalone", "--package", "admin"])?;
+    cargo(&["build", "--release", "--workspace", "--bins"], &[])?;
     // The harness waits for wrk and needs no optimization; what it measures is the release build.
-    cargo(&["test", "--quiet", "--package", "tests", "--bench", "load"])
+    let load = ["test", "--quiet", "--package", "tests", "--bench", "load"];
+    cargo(&load, &[("OXWHISK_TEST_FORM", form)])
 }
 
-fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
+fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release");
     let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let status = Command::new(program)
         .args(arguments)
         .env("OXWHISK_BIN", target.join("oxwhisk"))
+        .env("OXWHISK_CONTROLLER", target.join("oxwhisk-controller"))
+        .env("OXWHISK_INVOKER", target.join("oxwhisk-invoker"))
         .env("OXWHISK_WSKADMIN", target.join("wskadmin"))
         .env("OXWHISK_TEST_LOG", "warn")
+        .envs(environment.iter().copied())
         .status()
         .context("cargo cannot be started")?;
     if !status.success() {

@@ -6,6 +6,7 @@ mod bench;
 mod docker_daemon;
 mod images;
 mod kafka;
+mod postgres;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -37,8 +38,8 @@ enum Chore {
         #[arg(long)]
         all: bool,
     },
-    /// Measures the release build beside its baselines and prints the table.
-    Bench,
+    /// Measures the release build beside its baselines and prints a table.
+    Bench(bench::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -46,6 +47,6 @@ fn main() -> anyhow::Result<()> {
         Chore::Images { force, stand_ins: false, names } => images::run(force, &names),
         Chore::Images { force, stand_ins: true, names } => images::stand_ins::run(force, &names),
         Chore::Test { all } => test::run(all),
-        Chore::Bench => bench::run(),
+        Chore::Bench(arguments) => bench::run(&arguments),
     }
 }

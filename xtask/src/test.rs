@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::{docker_daemon, images, kafka};
+use crate::{docker_daemon, images, kafka, postgres};
 
 /// The suites that start an embedded platform.
 const PLATFORM_SUITES: [&str; 3] = ["api", "platform", "chaos"];
@@ -22,9 +22,7 @@ pub fn run(all: bool) -> anyhow::Result<()> {
 }
 
 fn suites() -> anyhow::Result<()> {
-    if !has_postgres() {
-        docker_daemon::install(&["postgresql"])?;
-    }
+    postgres::ensure()?;
     kafka::ensure()?;
     images::run(false, &[])?;
     // Always all of the workspace, so that nothing is built twice with other features.
@@ -42,12 +40,6 @@ fn suites() -> anyhow::Result<()> {
         by_process.extend(["--test", suite]);
     }
     cargo(&by_process, &[("OXWHISK_TEST_RUNTIME", "process")])
-}
-
-/// Whether the server's program is where Debian puts it; the suites start it themselves.
-fn has_postgres() -> bool {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    versions.into_iter().any(|version| version.path().join("bin/postgres").is_file())
 }
 
 fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
