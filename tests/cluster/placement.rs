@@ -16,8 +16,9 @@ use crate::world::World;
 /// As many as run at once in the load; each of 128 MB, so that they fit one invoker.
 const CLIENTS: usize = 4;
 
-/// Until an invoker that was killed counts as down, and more.
-const TAKEN_OVER: Duration = Duration::from_secs(60);
+/// Until an invoker that was killed counts as down, what it had is given up, and much more, since the disk
+/// and the cores of a busy machine are slow.
+const TAKEN_OVER: Duration = Duration::from_secs(180);
 
 /// With these, what an invoker never read counts as lost after 22 s, not after minutes.
 const IMPATIENT: &str = "[whisk.time-limit]
