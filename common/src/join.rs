@@ -121,7 +121,10 @@ pub async fn join(
         let bus = Arc::new(KafkaBus::connect(&config.kafka, config.max_message(), shutdown).await?);
         if applicant.kind == NodeKind::Controller {
             // Nobody of us reads it, and brokers need not make topics by themselves.
-            bus.ensure(&Topic::events()).await?;
+            while let Err(error) = bus.ensure(&Topic::events()).await {
+                warn!("the topic of events is not there yet: {error}");
+                tokio::time::sleep(RETRY).await;
+            }
         }
         stage.wait_for("it has no number yet");
         let lease = Arc::new(claim(&stores, applicant).await?);

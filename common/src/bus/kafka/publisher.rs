@@ -37,6 +37,9 @@ impl Publisher {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("linger.ms", "0")
+            // One request at a time: a message leaves at once while there is none, and those that come
+            // meanwhile go together with the next.
+            .set("max.in.flight.requests.per.connection", "1")
             .set("message.max.bytes", largest.to_string())
             .set("message.timeout.ms", patience.as_millis().max(1).to_string())
             .set("request.timeout.ms", config.timeouts.request.min(patience).as_millis().max(1).to_string())
