@@ -258,7 +258,7 @@ pub async fn adopt(
             () = shutdown.requested() => return,
             () = tokio::time::sleep(ADOPTION) => {}
         }
-        let seen = journal::marks(state_dir).unwrap_or_default();
+        let seen = readable(journal::marks(state_dir), state_dir);
         let left = seen.iter().filter(|seen| !seen.is_held).filter_map(|seen| read_mark(&seen.mark));
         for mark in left.filter(|mark| mark.kind == own.kind) {
             // Whoever comes for the number waits as long as its journal is held here.
@@ -266,7 +266,7 @@ pub async fn adopt(
             if mark.id != own.id && !matches!(is_live().await, Ok(false)) {
                 continue;
             }
-            for run in take_over(state_dir, |found| found == Some(&mark)).unwrap_or_default() {
+            for run in readable(take_over(state_dir, |found| found == Some(&mark)), state_dir) {
                 // If the broker is away, another look finds it again.
                 if reach(&place.bus, &run).await {
                     info!("{} {} is gone; what it left is finished here", mark.kind, mark.id);
@@ -275,6 +275,14 @@ pub async fn adopt(
             }
         }
     }
+}
+
+/// What was found in the folder of journals; nothing, and a word in the log, if it cannot be read now.
+fn readable<T>(found: std::io::Result<Vec<T>>, state_dir: &Path) -> Vec<T> {
+    found.unwrap_or_else(|error| {
+        warn!("the journals in {} cannot be read: {error}", state_dir.display());
+        Vec::new()
+    })
 }
 
 /// How long a former holder of the number may take to end, once it knows that it is one.
