@@ -77,7 +77,28 @@ impl Site {
         for name in ["state", "tmp"] {
             fs::create_dir(folder.path().join(name)).expect("a new folder is writable");
         }
-        Self { folder, hosts, prefix: format!("{}-", place::unique("test")), database, options }
+        let prefix = format!("{}-", place::unique("test"));
+        let site = Self { folder, hosts, prefix, database, options };
+        site.write_files();
+        site
+    }
+
+    fn manifest(&self) -> PathBuf {
+        self.folder().join("runtimes.json")
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder().join("oxwhisk.toml")
+    }
+
+    /// Writes what the nodes read when they start: not at each start, when another may be reading.
+    fn write_files(&self) {
+        let manifest = self.options.manifest.as_ref().map(ToString::to_string);
+        for (file, text) in [(self.manifest(), &manifest), (self.config(), &self.options.config)] {
+            if let Some(text) = text {
+                fs::write(&file, text).expect("a new folder is writable");
+            }
+        }
     }
 
     /// The folder that all nodes share.
@@ -151,15 +172,11 @@ impl Site {
                 command.args(["--user-memory", user_memory]);
             }
         }
-        if let Some(manifest) = manifest {
-            let file = self.folder().join("runtimes.json");
-            fs::write(&file, manifest.to_string()).expect("a new folder is writable");
-            command.arg("--runtimes").arg(file);
+        if manifest.is_some() {
+            command.arg("--runtimes").arg(self.manifest());
         }
-        if let Some(config) = config {
-            let file = self.folder().join("oxwhisk.toml");
-            fs::write(&file, config).expect("a new folder is writable");
-            command.arg("--config").arg(file);
+        if config.is_some() {
+            command.arg("--config").arg(self.config());
         }
         for leaking in ["OXWHISK_CONFIG", "OXWHISK_RUNTIMES", "OXWHISK_UNTHROTTLED", "OXWHISK_NAME"] {
             command.env_remove(leaking);
@@ -176,6 +193,7 @@ impl Site {
 
     fn change(&mut self, change: impl FnOnce(&mut Options)) {
         change(&mut self.options);
+        self.write_files();
     }
 }
 
