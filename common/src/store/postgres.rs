@@ -46,7 +46,7 @@ pub struct PostgresStores {
 }
 
 impl PostgresStores {
-    /// Connects, brings the tables up to date and makes the partitions of the days to come.
+    /// Connects, brings the tables up to date and makes the partitions of the time to come.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl PostgresStores {
         self.database.away().subscribe()
     }
 
-    /// Makes the partitions of the days around `now` and drops what is older than the retention. The
+    /// Makes the partitions of the time around `now` and drops what is older than the retention. The
     /// watch does so by itself, every hour.
     ///
     /// # Errors

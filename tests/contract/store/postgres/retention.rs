@@ -15,6 +15,7 @@ use super::super::activations::{query, record};
 use super::Database;
 
 const DAY: u64 = 86_400_000;
+const WEEK: u64 = 7 * DAY;
 
 /// A record whose id was made at that time.
 fn made(time: Millis, id: u32, path: &str) -> Activation {
@@ -31,17 +32,22 @@ async fn number(sql: &mut PgConnection, statement: &'static str) -> i64 {
 
 const IN_DEFAULT: &str = "SELECT count(*) FROM activations_default";
 const PARTITIONS: &str = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'activations'::regclass";
+/// How many partitions a new table has: from yesterday's to that of in three days, and the default.
+fn expected(now: Millis) -> i64 {
+    i64::try_from((now.0 + 3 * DAY) / WEEK - (now.0 - DAY) / WEEK + 2).unwrap()
+}
+
 const EXPIRED: &str = "SELECT count(*) FROM pg_class WHERE relname LIKE 'expired%'";
 
 #[tokio::test]
-async fn records_go_with_the_partition_of_their_day() {
+async fn records_go_with_the_partition_of_their_week() {
     let place = Database::new().await;
     let retention = Duration::from_millis(30 * DAY);
     let config = PostgresConfig { retention, ..settings(&place.url) };
     let stores = PostgresStores::connect(&config).await.unwrap();
     let (store, mut sql) = (stores.activations.as_ref(), place.sql().await);
-    assert_eq!(number(&mut sql, PARTITIONS).await, 6, "yesterday to three days ahead, and the default");
     let now = SystemClock.now();
+    assert_eq!(number(&mut sql, PARTITIONS).await, expected(now));
     let later = |days: u64| Millis(now.0 + days * DAY);
     let batch = [
         made(now, 1, "ns/a"),
@@ -58,12 +64,12 @@ async fn records_go_with_the_partition_of_their_day() {
     assert_eq!(number(&mut sql, IN_DEFAULT).await, 1);
 
     stores.upkeep(later(10)).await.unwrap();
-    assert_eq!(number(&mut sql, IN_DEFAULT).await, 0, "it moved to its day");
+    assert_eq!(number(&mut sql, IN_DEFAULT).await, 0, "it moved to its week");
     let moved = &batch[3].head;
     assert!(store.get(&moved.namespace, moved.activation_id).await.unwrap().is_some());
     assert_eq!(store.count(&query("ns")).await.unwrap(), 4);
 
-    stores.upkeep(later(32)).await.unwrap();
+    stores.upkeep(later(38)).await.unwrap();
     assert_eq!(store.count(&query("ns")).await.unwrap(), 1);
     assert_eq!(store.heads(&query("ns")).await.unwrap().len(), 1);
     assert!(store.certainty(batch[0].head.activation_id).await.unwrap().is_none());
@@ -73,7 +79,7 @@ async fn records_go_with_the_partition_of_their_day() {
     // A record that comes after its partition is gone is stored, and goes at the next upkeep.
     store.store(&batch[..1]).await.unwrap();
     assert!(store.certainty(batch[0].head.activation_id).await.unwrap().is_some());
-    stores.upkeep(later(42)).await.unwrap();
+    stores.upkeep(later(48)).await.unwrap();
     assert_eq!(store.count(&query("ns")).await.unwrap(), 0);
     stores.close().await;
 }
@@ -87,7 +93,7 @@ async fn a_crash_between_detaching_and_dropping_is_made_good() {
     let now = SystemClock.now();
     stores.activations.store(&[made(now, 1, "ns/a"), made(now, 2, "ns/b")]).await.unwrap();
     let mut sql = place.sql().await;
-    let partition = format!("activations_{}", now.date().replace('-', ""));
+    let partition = format!("activations_{}", Millis(now.0 / WEEK * WEEK).date().replace('-', ""));
     let statements = [
         format!("ALTER TABLE activations DETACH PARTITION {partition}"),
         format!("ALTER TABLE {partition} RENAME TO expired_{partition}"),
@@ -121,5 +127,5 @@ async fn processes_that_start_together_make_the_tables_once() {
     for started in futures::future::join_all(starts).await {
         started.unwrap().close().await;
     }
-    assert_eq!(number(&mut place.sql().await, PARTITIONS).await, 6);
+    assert_eq!(number(&mut place.sql().await, PARTITIONS).await, expected(SystemClock.now()));
 }

@@ -1,6 +1,6 @@
 -- Ids are UUIDs of version 7, so a range of ids is a range of time: a partition holds the records of one
--- day and is dropped as a whole. Partitions are made ahead by the store; the default one takes what
--- belongs to no day that there is.
+-- week and is dropped as a whole. Partitions are made ahead by the store; the default one takes what
+-- belongs to no week that there is.
 CREATE TABLE activations (
     id          uuid     NOT NULL PRIMARY KEY,
     namespace   text COLLATE "C" NOT NULL,
