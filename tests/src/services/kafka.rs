@@ -28,8 +28,9 @@ const POLL: Duration = Duration::from_millis(50);
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// What the machine for Java is told: the broker is small and lives for minutes.
-const JAVA: [&str; 3] = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+/// What the machine for Java is told, if `OXWHISK_TEST_JAVA` says nothing else: the broker is small and lives
+/// for minutes.
+const JAVA: &str = "-Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1";
 
 /// Written to `log4j2.properties`.
 const LOG: &str = "rootLogger.level = info
@@ -215,7 +216,9 @@ fn run(folder: &Path, log: &Path) -> Child {
 fn java(folder: &Path, class: &str) -> Command {
     let mut command = Command::new("java");
     let log = folder.join("log4j2.properties");
-    command.args(JAVA).arg(format!("-Dlog4j2.configurationFile=file:{}", log.display()));
+    let told = std::env::var("OXWHISK_TEST_JAVA");
+    command.args(told.as_deref().unwrap_or(JAVA).split_whitespace());
+    command.arg(format!("-Dlog4j2.configurationFile=file:{}", log.display()));
     command.arg("-cp").arg(jars().join("*")).arg(class).current_dir(folder);
     command
 }
