@@ -11,5 +11,8 @@ pub mod identity;
 pub mod json;
 pub mod limits;
 pub mod name;
+pub mod package;
 pub mod parameters;
+pub mod rule;
+pub mod trigger;
 pub mod version;

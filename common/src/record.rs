@@ -2,6 +2,8 @@
 
 pub mod writer;
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Millis;
 use crate::config::{ActivationConfig, StoreLevel};
 use crate::entity::activation::{Activation, ActivationHead, PRESUMED, Response, Status};
@@ -95,17 +97,44 @@ fn record(
     Activation { head, response, logs: Vec::new() }
 }
 
-/// Whether a record is stored: by the namespace's wish, the caller's extra logging, and the level.
+/// Whose wish it is that a record is stored, or is not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wish {
+    /// The client waited for the result.
+    pub blocking: bool,
+    /// The request asked for extra logging.
+    pub extra_logging: bool,
+    /// The namespace's own, if it has one.
+    pub store_activations: Option<bool>,
+}
+
+impl Wish {
+    /// That of an order.
+    pub fn of(message: &ActivationMessage) -> Self {
+        Self {
+            blocking: message.blocking,
+            extra_logging: message.transid.extra_logging,
+            store_activations: message.user.limits.store_activations,
+        }
+    }
+
+    /// Whether a record is stored: by the namespace's wish, the caller's extra logging, and the level.
+    pub fn is_stored(&self, status: Status, config: &ActivationConfig) -> bool {
+        let level = if self.blocking {
+            config.store_blocking_result_level
+        } else {
+            config.store_non_blocking_result_level
+        };
+        let by_level = match level {
+            StoreLevel::StoreAlways => true,
+            StoreLevel::StoreFailures => status != Status::Success,
+            StoreLevel::StoreFailuresNotApplicationErrors => status >= Status::DeveloperError,
+        };
+        self.store_activations != Some(false) && (self.extra_logging || by_level)
+    }
+}
+
+/// Whether the record of an order is stored.
 pub fn is_stored(message: &ActivationMessage, status: Status, config: &ActivationConfig) -> bool {
-    let level = if message.blocking {
-        config.store_blocking_result_level
-    } else {
-        config.store_non_blocking_result_level
-    };
-    let by_level = match level {
-        StoreLevel::StoreAlways => true,
-        StoreLevel::StoreFailures => status != Status::Success,
-        StoreLevel::StoreFailuresNotApplicationErrors => status >= Status::DeveloperError,
-    };
-    message.user.limits.store_activations != Some(false) && (message.transid.extra_logging || by_level)
+    Wish::of(message).is_stored(status, config)
 }

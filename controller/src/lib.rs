@@ -11,6 +11,7 @@ pub mod gate;
 pub mod invoke;
 pub mod load_balancer;
 pub mod metrics;
+pub mod records;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -34,21 +35,28 @@ use common::store::{ActivationStore, ArtifactStore, Certainty, EntityKind, Subje
 use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::error;
 
 use crate::api::app::App;
 use crate::entities::actions::Actions;
 use crate::entitlement::{Entitlement, Throttles};
 use crate::gate::Gate;
+use crate::invoke::Invoke;
 use crate::invoke::primitive::Primitive;
+use crate::invoke::resolve::Resolver;
 use crate::load_balancer::LoadBalancer;
 use crate::load_balancer::ledger::Ledger;
 use crate::load_balancer::sharding::{self, Sharding};
 use crate::load_balancer::single::Single;
 use crate::load_balancer::test_action;
 use crate::metrics::{ActivationMetrics, BalancerMetrics, FleetMetrics, HttpMetrics};
+use crate::records::Records;
 
 /// The most identities that are remembered.
 const IDENTITIES: usize = 16_384;
+
+/// The most packages that are remembered.
+const PACKAGES: usize = 4_096;
 
 /// The most actions that are remembered.
 const ACTIONS: usize = 16_384;
@@ -67,6 +75,9 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// Between two looks whether what was adopted has ended.
 const ADOPTED: Duration = Duration::from_secs(5);
+
+/// At the end, records that wait for the store are given so long.
+const LAST_RECORDS: Duration = Duration::from_secs(1);
 
 /// Between two looks at what is in flight, at the end.
 const SETTLING: Duration = Duration::from_millis(20);
@@ -100,6 +111,10 @@ pub struct Parts {
     pub invokers: Invokers,
     /// What must be in order for the controller to do its work.
     pub readiness: Readiness,
+    /// This run's journal.
+    pub journal: Arc<Journal>,
+    /// Journals of controllers that are gone.
+    pub abandoned: Vec<Abandoned>,
 }
 
 /// The invokers that a controller sends orders to.
@@ -114,10 +129,6 @@ pub enum Invokers {
 pub struct Cluster {
     /// The live nodes of the installation, this one included.
     pub members: watch::Receiver<Members>,
-    /// This run's journal.
-    pub journal: Arc<Journal>,
-    /// Journals of controllers that are gone.
-    pub abandoned: Vec<Abandoned>,
 }
 
 /// A running controller. It serves as long as its servers run.
@@ -133,8 +144,16 @@ pub struct Controller {
 pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Controller> {
     let balancer_metrics = BalancerMetrics::register(&parts.registry, &parts.id.name)?;
     let metrics = balancer_metrics.clone();
+    let records = records(&parts, &shutdown);
     let (members, controllers, balancer, many) = match std::mem::replace(&mut parts.invokers, Invokers::One) {
         Invokers::One => {
+            for run in std::mem::take(&mut parts.abandoned) {
+                let others = records.take_up(run).await;
+                for entry in others {
+                    error!(activation.id = %entry.id, "a journalled activation cannot be read");
+                    records.abandon(entry.id).await;
+                }
+            }
             let (bus, stop) = (parts.bus.clone(), shutdown.clone());
             let single: Arc<dyn LoadBalancer> =
                 Single::start(bus, &parts.id, &parts.config, metrics, stop).await?;
@@ -143,7 +162,7 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         Invokers::Many(cluster) => {
             let members = cluster.members.clone();
             let controllers = count(members.clone(), &shutdown);
-            let many = many(&parts, cluster, controllers.clone(), metrics, &shutdown).await?;
+            let many = many(&mut parts, &records, controllers.clone(), metrics, &shutdown).await?;
             let balancer: Arc<dyn LoadBalancer> = many.1.clone();
             (members, controllers, balancer, Some(many))
         }
@@ -167,10 +186,11 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
     shutdown.spawn("actions", cache.clone().follow(shutdown.clone()));
     let throttles = Throttles { limits: config.limits.clone(), controllers };
     let entitlement = Entitlement::new(artifacts.clone(), balancer.clone(), clock.clone(), throttles);
+    let packages = EntityCache::new(artifacts.clone(), EntityKind::Package, PACKAGES);
+    shutdown.spawn("packages", packages.clone().follow(shutdown.clone()));
     let actions = Actions::new(artifacts, cache.clone(), clock.clone(), config.clone(), manifest.clone());
     let primitive = Primitive {
         id,
-        actions: cache,
         activations: activations.clone(),
         balancer: balancer.clone(),
         manifest: manifest.clone(),
@@ -184,7 +204,8 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         identities,
         entitlement,
         actions,
-        primitive,
+        invoke: Invoke { resolver: Resolver { actions: cache, packages }, primitive },
+        records,
         activations,
         balancer,
         balancer_metrics,
@@ -216,18 +237,40 @@ fn count(mut members: watch::Receiver<Members>, shutdown: &Shutdown) -> watch::R
     receiver
 }
 
+/// The keeper of what this controller records itself.
+fn records(parts: &Parts, shutdown: &Shutdown) -> Records {
+    let Parts { activations, journal, config, clock, .. } = parts;
+    let (writer, writing) = RecordWriter::new(activations.clone(), journal.clone(), Certainty::Known);
+    let (journal_too, stop) = (journal.clone(), shutdown.clone());
+    shutdown.spawn("records", async move {
+        let stopped = async {
+            stop.requested().await;
+            let deadline = Instant::now() + LAST_RECORDS;
+            while journal_too.open() > 0 && Instant::now() < deadline {
+                tokio::time::sleep(SETTLING).await;
+            }
+        };
+        // What is not stored by then is in the journal.
+        tokio::select! {
+            () = stopped => {}
+            () = writing => {}
+        }
+    });
+    Records::new(journal.clone(), writer, config.activation.clone(), clock.clone())
+}
+
 /// The balancer of a controller that is one of several.
 async fn many(
-    parts: &Parts,
-    cluster: Cluster,
+    parts: &mut Parts,
+    own: &Records,
     controllers: watch::Receiver<u32>,
     metrics: BalancerMetrics,
     shutdown: &Shutdown,
 ) -> anyhow::Result<(Arc<Ledger>, Arc<Sharding>)> {
-    let Parts { bus, id, config, clock, activations, .. } = parts;
+    let abandoned = std::mem::take(&mut parts.abandoned);
+    let Parts { bus, id, config, clock, activations, journal, .. } = parts;
     test_action::store(&*parts.artifacts, id, &parts.manifest, config, clock.now()).await?;
-    let (records, writing) =
-        RecordWriter::new(activations.clone(), cluster.journal.clone(), Certainty::Presumed);
+    let (records, writing) = RecordWriter::new(activations.clone(), journal.clone(), Certainty::Presumed);
     let stop = shutdown.clone();
     shutdown.spawn("presumed records", async move {
         // What is not stored by then is in the journal.
@@ -236,10 +279,10 @@ async fn many(
             () = writing => {}
         }
     });
-    let ledger = Arc::new(Ledger::new(cluster.journal, records, config.activation.clone(), clock.clone()));
+    let ledger = Arc::new(Ledger::new(journal.clone(), records, config.activation.clone(), clock.clone()));
     let mut left = Vec::new();
-    for run in cluster.abandoned {
-        left.extend(ledger.take_up(run).await);
+    for run in abandoned {
+        left.extend(ledger.take_up(run, own).await);
     }
     let sharding = sharding::Parts {
         bus: bus.clone(),
@@ -284,14 +327,14 @@ impl Controller {
     /// Answers whoever still waits for a result with the activation's id (202): for when nothing runs any
     /// more, and what was accepted runs at the next start.
     pub fn release(&self) {
-        self.app.primitive.released.request();
+        self.app.invoke.primitive.released.request();
     }
 
     /// Looks after what another controller left in flight that is gone. What invokers report of it goes to
     /// that one's topic, so the store is asked now and then whether it has ended.
     pub async fn take_up(&self, run: Abandoned) {
         let Some((ledger, sharding)) = &self.many else { return };
-        let mut left = ledger.take_up(run).await;
+        let mut left = ledger.take_up(run, &self.app.records).await;
         let ids: Vec<_> = left.iter().map(|left| left.message.activation_id).collect();
         for left in &mut left {
             // They take nothing of what their namespaces may have in flight here.

@@ -140,12 +140,10 @@ impl Program {
             registry: Registry::new(),
             id: ControllerId::new(place.lease.id().to_string()),
             build: Millis::of_program().date(),
-            invokers: Invokers::Many(Cluster {
-                members: place.lease.members(),
-                journal: place.journal.clone(),
-                abandoned: std::mem::take(&mut place.abandoned),
-            }),
+            invokers: Invokers::Many(Cluster { members: place.lease.members() }),
             readiness: place.readiness(&stage),
+            journal: place.journal.clone(),
+            abandoned: std::mem::take(&mut place.abandoned),
         };
         let started = tokio::select! {
             started = controller::start(parts, background.clone()) => started.map(Some),

@@ -16,7 +16,7 @@ use common::bus::memory::MemoryBus;
 use common::clock::{Clock, Millis, SystemClock};
 use common::config::{self, Config};
 use common::entity::id::{ControllerId, InvokerId};
-use common::journal::{self, Journal};
+use common::journal::{self, Abandoned, Journal};
 use common::manifest::Manifest;
 use common::paths;
 use common::readiness::Readiness;
@@ -35,6 +35,9 @@ use crate::args::{Args, ContainerRuntime};
 use crate::containers::{self, Choice, Needs, Started};
 use crate::data_dir::DataDir;
 use crate::{ready, subjects};
+
+/// The mark of the controller's journals; the invoker's have none.
+const CONTROLLER: &str = "controller";
 
 /// What runs may take to end when the platform stops.
 const GRACE: Duration = Duration::from_secs(30);
@@ -62,6 +65,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let registry = Registry::new();
     let background = Shutdown::new();
     stores.watch(&background);
+    let make_journal = |mark| make_journal(&config, &data, mark);
+    let controllers_journal = make_journal(Some(CONTROLLER))?;
     let parts = controller::Parts {
         config: config.clone(),
         manifest: manifest.clone(),
@@ -75,15 +80,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         build: Millis::of_program().date(),
         invokers: Invokers::One,
         readiness: Readiness::default(),
+        journal: controllers_journal.clone(),
+        abandoned: take_over(&data, |mark| mark == Some(CONTROLLER))?,
     };
     let controller = controller::start(parts, background.clone()).await?;
     let servers = Servers::default();
     servers.add(&controller, listener, &background)?;
     say(&ready::lines(address, &choice, guest, config.limits.unthrottled))?;
 
-    let journal =
-        Journal::create(&data.join(paths::STATE), config.journal.segment.bytes(), config.journal.max.bytes());
-    let journal = Arc::new(journal.context("the journal cannot be made")?);
+    let journal = make_journal(None)?;
     let (bus_too, journal_too) = (bus.clone(), journal.clone());
     let parts = InvokerParts { config, manifest, data: &data, stores: &stores, bus: bus_too, clock, journal };
     let mut signals = Signals::new()?;
@@ -110,6 +115,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     bus.close().await;
     background.finish(LAST_ANSWERS).await;
     journal_too.end();
+    controllers_journal.end();
     stores.close().await;
     info!("stopped");
     outcome
@@ -126,6 +132,19 @@ fn settings(args: &Args) -> anyhow::Result<Config> {
         bail!("--user-memory is less than one action may ask for ({} MB)", smallest.mb());
     }
     Ok(config)
+}
+
+/// A journal of this run; each role has its own.
+fn make_journal(config: &Config, data: &DataDir, mark: Option<&str>) -> anyhow::Result<Arc<Journal>> {
+    let (state, sizes) = (data.join(paths::STATE), &config.journal);
+    let journal = Journal::create_marked(&state, sizes.segment.bytes(), sizes.max.bytes(), mark);
+    Ok(Arc::new(journal.context("the journal cannot be made")?))
+}
+
+/// The journals that earlier runs left of one of the roles.
+fn take_over(data: &DataDir, wanted: impl Fn(Option<&str>) -> bool) -> anyhow::Result<Vec<Abandoned>> {
+    journal::take_over(&data.join(paths::STATE), wanted)
+        .context("the journals of earlier runs cannot be read")
 }
 
 fn bind(args: &Args) -> anyhow::Result<TcpListener> {
@@ -193,8 +212,7 @@ async fn start_invoker(
             Err(error) => warn!("actions cannot call back: the API cannot listen on {gateway}: {error}"),
         }
     }
-    let abandoned = journal::take_over(&parts.data.join(paths::STATE), |_| true)
-        .context("the journals of earlier runs cannot be read")?;
+    let abandoned = take_over(parts.data, |mark| mark != Some(CONTROLLER))?;
     let instance = InvokerId::new(0, parts.config.container_pool.user_memory);
     let invoker = Invoker::start(invoker::Parts {
         instance,

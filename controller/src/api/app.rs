@@ -15,9 +15,10 @@ use tokio::sync::watch;
 use crate::entities::actions::Actions;
 use crate::entitlement::Entitlement;
 use crate::gate::Gate;
-use crate::invoke::primitive::Primitive;
+use crate::invoke::Invoke;
 use crate::load_balancer::LoadBalancer;
 use crate::metrics::{BalancerMetrics, HttpMetrics};
+use crate::records::Records;
 
 /// The controller, as handlers see it.
 pub struct App {
@@ -31,8 +32,10 @@ pub struct App {
     pub entitlement: Entitlement,
     /// Actions as entities.
     pub actions: Actions,
-    /// Actions to be run.
-    pub primitive: Primitive,
+    /// Whatever is to be run.
+    pub invoke: Invoke,
+    /// Activations that this controller records itself.
+    pub records: Records,
     /// Records.
     pub activations: Arc<dyn ActivationStore>,
     /// What is in flight, and the invokers.

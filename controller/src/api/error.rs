@@ -14,7 +14,8 @@ use crate::entities::action_put::TooLarge;
 use crate::entities::actions::ActionError;
 use crate::entities::members::Malformed;
 use crate::entitlement::Denial;
-use crate::invoke::primitive::InvokeError;
+use crate::invoke::InvokeError;
+use crate::invoke::resolve::ResolveError;
 use crate::load_balancer::BalancerError;
 
 /// Why a request has no success.
@@ -215,13 +216,22 @@ impl From<ActionError> for ApiError {
 impl From<InvokeError> for ApiError {
     fn from(error: InvokeError) -> Self {
         match error {
-            InvokeError::Missing => Self::NotFound,
-            InvokeError::OtherKind => Self::OtherKind,
+            InvokeError::Resolve(error) => error.into(),
             InvokeError::Deprecated(kind) => Self::Deprecated(kind),
             InvokeError::Final => Self::Final,
             InvokeError::Balancer(BalancerError::TooLarge(_)) => Self::Oversized,
             InvokeError::Balancer(error) => Self::Unavailable(error.into()),
             InvokeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ResolveError> for ApiError {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::Missing => Self::NotFound,
+            ResolveError::OtherKind => Self::OtherKind,
+            ResolveError::Store(error) => error.into(),
         }
     }
 }

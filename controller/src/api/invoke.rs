@@ -19,7 +19,7 @@ use super::limits::payload_size;
 use super::path::{Place, check_action};
 use super::query::Query;
 use super::{answer, body};
-use crate::invoke::primitive::{Invocation, Outcome};
+use crate::invoke::{Invocation, Outcome};
 
 const ACTIVATION_ID: HeaderName = HeaderName::from_static("x-openwhisk-activation-id");
 
@@ -49,15 +49,17 @@ pub async fn invoke(
     body::require_json(request.headers(), &body)?;
     let payload = body::payload(&body)?;
     drop(body);
+    let action = app.invoke.resolver.resolve(&fqn).await?;
     let invocation = Invocation {
-        fqn: &fqn,
+        action: &action,
         caller: &caller.identity,
         key: caller.key(),
         transid: &caller.transid,
         payload: &payload,
         wait: is_blocking.then_some(wait),
+        cause: None,
     };
-    Ok(match app.primitive.invoke(invocation).await? {
+    Ok(match app.invoke.invoke(invocation).await? {
         Outcome::Accepted(id) => accepted(id),
         Outcome::Finished(record) => finished(&record, show),
     })

@@ -11,22 +11,24 @@ use common::config::WaitConfig;
 use common::entity::action::{Action, FINAL};
 use common::entity::activation::Activation;
 use common::entity::exec::Exec;
-use common::entity::id::{ActivationId, ControllerId, TransactionId};
+use common::entity::id::{ActivationId, ControllerId};
 use common::entity::identity::{ALL_RIGHTS, AuthKey, Identity, Namespace};
 use common::entity::json;
-use common::entity::name::{EntityName, Fqn};
+use common::entity::name::EntityName;
+use common::entity::parameters::{Parameter, Parameters};
 use common::manifest::Manifest;
 use common::message::ack::AckResult;
 use common::message::activation::ActivationMessage;
 use common::shutdown::Shutdown;
-use common::store::cache::{Cached, EntityCache, Lookup};
-use common::store::{ActivationStore, IdentityRecord, StoreError};
+use common::store::{ActivationStore, StoreError};
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
+use super::resolve::Resolved;
+use super::{Invocation, InvokeError, Outcome};
 use crate::load_balancer::schedule::Partition;
-use crate::load_balancer::{BalancerError, LoadBalancer, Order, Waiter};
+use crate::load_balancer::{LoadBalancer, Order, Waiter};
 use crate::metrics::ActivationMetrics;
 
 /// Without a word from the invoker the store is asked this often.
@@ -38,61 +40,10 @@ const FIRST_POLL: Duration = Duration::from_millis(10);
 /// The longest pause between two such looks.
 const LAST_POLL: Duration = Duration::from_secs(2);
 
-/// One request to invoke.
-#[derive(Debug)]
-pub struct Invocation<'a> {
-    /// Which action.
-    pub fqn: &'a Fqn,
-    /// On whose behalf.
-    pub caller: &'a IdentityRecord,
-    /// The caller's key.
-    pub key: &'a str,
-    /// The request.
-    pub transid: &'a TransactionId,
-    /// An object.
-    pub payload: &'a RawValue,
-    /// How long to wait for the result; none: not at all.
-    pub wait: Option<Duration>,
-}
-
-/// What became of it.
-#[derive(Debug)]
-pub enum Outcome {
-    /// It runs, or will.
-    Accepted(ActivationId),
-    /// It has run.
-    Finished(Box<Activation>),
-}
-
-/// Why an action was not invoked, or its end not learned.
-#[derive(Debug, thiserror::Error)]
-pub enum InvokeError {
-    /// There is none.
-    #[error("there is no such action")]
-    Missing,
-    /// The name is that of something else.
-    #[error("it is no action")]
-    OtherKind,
-    /// The kind may be read and deleted only.
-    #[error("kind '{0}' is deprecated")]
-    Deprecated(String),
-    /// The payload has a name that is fixed.
-    #[error("the payload sets what is final")]
-    Final,
-    /// The order was not taken.
-    #[error(transparent)]
-    Balancer(#[from] BalancerError),
-    /// The store.
-    #[error("the store failed during an invocation")]
-    Store(#[from] StoreError),
-}
-
 /// Invokes actions.
 pub struct Primitive {
     /// Who we are.
     pub id: ControllerId,
-    /// Actions by id.
-    pub actions: Arc<EntityCache<Action>>,
     /// Records.
     pub activations: Arc<dyn ActivationStore>,
     /// Where orders go.
@@ -110,19 +61,15 @@ pub struct Primitive {
 impl Primitive {
     /// Invokes an action. Whoever stops waiting for this does not stop the activation.
     pub async fn invoke(&self, invocation: Invocation<'_>) -> Result<Outcome, InvokeError> {
-        let found = match self.actions.get(&invocation.fqn.id()).await? {
-            Lookup::Found(found) => found,
-            Lookup::Missing => return Err(InvokeError::Missing),
-            Lookup::OtherKind => return Err(InvokeError::OtherKind),
-        };
-        self.check(&found.entity, invocation.payload)?;
+        let parameters = invocation.action.parameters();
+        self.check(&invocation.action.action.entity, &parameters, invocation.payload)?;
         let metrics = match invocation.wait {
             Some(_) => &self.metrics.blocking,
             None => &self.metrics.non_blocking,
         };
         metrics.started.inc();
         let started = Instant::now();
-        let outcome = self.run(&found, &invocation).await;
+        let outcome = self.run(&parameters, &invocation).await;
         match &outcome {
             Ok(Outcome::Accepted(_)) if invocation.wait.is_some() => metrics.failed.inc(),
             Ok(_) => metrics.finished.observe(started.elapsed().as_secs_f64()),
@@ -131,27 +78,32 @@ impl Primitive {
         outcome
     }
 
-    fn check(&self, action: &Action, payload: &RawValue) -> Result<(), InvokeError> {
+    fn check(&self, action: &Action, parameters: &Parameters, payload: &RawValue) -> Result<(), InvokeError> {
         let kind = action.exec.kind();
         if self.manifest.resolve(kind).is_some_and(|runtime| runtime.deprecated) {
             return Err(InvokeError::Deprecated(kind.to_owned()));
         }
         if action.annotations.is_true(FINAL) {
             let given = json::keys(payload);
-            if action.parameters.immutable_keys().any(|key| given.contains(key)) {
+            if parameters.immutable_keys().any(|key| given.contains(key)) {
                 return Err(InvokeError::Final);
             }
         }
         Ok(())
     }
 
-    async fn run(&self, found: &Cached<Action>, invocation: &Invocation<'_>) -> Result<Outcome, InvokeError> {
-        let message = self.message(found, invocation);
+    async fn run(
+        &self,
+        parameters: &Parameters,
+        invocation: &Invocation<'_>,
+    ) -> Result<Outcome, InvokeError> {
+        let action = &invocation.action.action.entity;
+        let message = self.message(parameters, invocation);
         let id = message.activation_id;
         let namespace = message.user.namespace.name.clone();
         debug!(activation.id = %id, action.fqn = %message.action, "invoking {} as {id}", message.action);
-        let partition = self.partition(&found.entity.exec);
-        let order = Order { message, limits: found.entity.limits.clone(), partition };
+        let partition = self.partition(&action.exec);
+        let order = Order { message, limits: action.limits.clone(), partition };
         let waiter = self.balancer.publish(order).await?;
         let finished = match (waiter, invocation.wait) {
             (Some(waiter), Some(wait)) => self.wait(&namespace, id, waiter, wait).await?,
@@ -168,22 +120,21 @@ impl Primitive {
         }
     }
 
-    fn message(&self, found: &Cached<Action>, invocation: &Invocation<'_>) -> ActivationMessage {
-        let action = &found.entity;
-        let mut fqn = action.fqn();
-        fqn.version = Some(action.version);
+    fn message(&self, parameters: &Parameters, invocation: &Invocation<'_>) -> ActivationMessage {
+        let Resolved { fqn, action, .. } = invocation.action;
+        let (revision, action) = (&action.revision, &action.entity);
         ActivationMessage {
             transid: invocation.transid.clone(),
-            action: fqn,
-            revision: Some(found.revision.0.clone()),
+            action: fqn.clone(),
+            revision: Some(revision.0.clone()),
             user: identity(invocation, if action.provides_api_key() { invocation.key } else { "" }),
             activation_id: ActivationId::generate(),
             root_controller_index: self.id.clone(),
             blocking: invocation.wait.is_some(),
-            content: Some(action.parameters.merged_with_payload(invocation.payload)),
-            init_args: action.parameters.init_keys(),
-            locked_args: locked(action, invocation.payload),
-            cause: None,
+            content: Some(parameters.merged_with_payload(invocation.payload)),
+            init_args: parameters.init_keys(),
+            locked_args: locked(parameters, invocation.payload),
+            cause: invocation.cause,
             trace_context: None,
         }
     }
@@ -241,7 +192,7 @@ fn next_pause(pause: Duration) -> Duration {
 
 /// The caller as the invoker sees it, with that key: the caller's only if the action is given it.
 fn identity(invocation: &Invocation<'_>, key: &str) -> Identity {
-    let record = invocation.caller;
+    let record = &**invocation.caller;
     let name = record.key.namespace.clone();
     Identity {
         subject: record.subject.as_str().into(),
@@ -253,9 +204,9 @@ fn identity(invocation: &Invocation<'_>, key: &str) -> Identity {
 }
 
 /// Encrypted parameters, and their ciphers, unless the payload has another value.
-fn locked(action: &Action, payload: &RawValue) -> BTreeMap<String, String> {
-    let cipher = |p: &common::entity::parameters::Parameter| Some((p.key.clone(), p.encryption.clone()?));
-    let mut locked: BTreeMap<String, String> = action.parameters.iter().filter_map(cipher).collect();
+fn locked(parameters: &Parameters, payload: &RawValue) -> BTreeMap<String, String> {
+    let cipher = |p: &Parameter| Some((p.key.clone(), p.encryption.clone()?));
+    let mut locked: BTreeMap<String, String> = parameters.iter().filter_map(cipher).collect();
     if !locked.is_empty() {
         let given = json::keys(payload);
         locked.retain(|key, _| !given.contains(key));

@@ -16,7 +16,9 @@ use common::entity::id::ActivationId;
 use common::journal::{Abandoned, Journal, JournalError};
 use common::message::activation::ActivationMessage;
 use common::record::{self, writer::RecordWriter};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
+
+use crate::records::Records;
 
 /// The journal of what is in flight.
 pub struct Ledger {
@@ -93,23 +95,10 @@ impl Ledger {
     }
 
     /// Takes up what an earlier run left open. Its journal goes once this one holds it.
-    pub async fn take_up(&self, mut abandoned: Abandoned) -> Vec<Left> {
-        let (entries, now) = (abandoned.take_entries(), self.clock.now());
-        if !entries.is_empty() {
-            info!(run = abandoned.run(), "an earlier run left {} activations in flight", entries.len());
-        }
-        // All of it is here before any of it is gone.
-        for entry in &entries {
-            if let Err(error) = self.journal.inherit(entry) {
-                error!(run = abandoned.run(), "what an earlier run left stays where it is: {error}");
-                return Vec::new();
-            }
-        }
-        if let Err(error) = abandoned.remove() {
-            warn!("the journal of an earlier run cannot be removed: {error}");
-        }
+    pub async fn take_up(&self, abandoned: Abandoned, own: &Records) -> Vec<Left> {
+        let now = self.clock.now();
         let mut left = Vec::new();
-        for entry in entries {
+        for entry in own.take_up(abandoned).await {
             match serde_json::from_slice(&entry.message) {
                 Ok(message) => left.push(Left { message, remaining_ms: entry.at.since(now) }),
                 Err(_) => self.give_up(entry.id).await,
@@ -163,6 +152,7 @@ mod tests {
 
     struct Run {
         ledger: Ledger,
+        own: Records,
         journal: Arc<Journal>,
         activations: Arc<dyn ActivationStore>,
         shutdown: Shutdown,
@@ -174,15 +164,18 @@ mod tests {
         let (records, writing) = RecordWriter::new(activations.clone(), journal.clone(), Certainty::Presumed);
         let shutdown = Shutdown::new();
         shutdown.spawn("records", writing);
-        let clock = Arc::new(VirtualClock::at(NOW));
-        let ledger = Ledger::new(journal.clone(), records, ActivationConfig::default(), clock);
-        Run { ledger, journal, activations, shutdown }
+        let (known, writing) = RecordWriter::new(activations.clone(), journal.clone(), Certainty::Known);
+        shutdown.spawn("known records", writing);
+        let (clock, levels) = (Arc::new(VirtualClock::at(NOW)), ActivationConfig::default());
+        let own = Records::new(journal.clone(), known, levels.clone(), clock.clone());
+        let ledger = Ledger::new(journal.clone(), records, levels, clock);
+        Run { ledger, own, journal, activations, shutdown }
     }
 
     impl Run {
         /// Ends once all that was given up is stored.
         async fn end(self) -> Arc<dyn ActivationStore> {
-            drop(self.ledger);
+            drop((self.ledger, self.own));
             assert!(self.shutdown.finish(std::time::Duration::from_secs(10)).await);
             self.activations
         }
@@ -239,7 +232,7 @@ mod tests {
         let heir = run(dir.path()).await;
         let mut left = Vec::new();
         for run in journal::take_over(dir.path(), |_| true).unwrap() {
-            left.extend(heir.ledger.take_up(run).await);
+            left.extend(heir.ledger.take_up(run, &heir.own).await);
         }
         let found: Vec<_> = left.iter().map(|left| (left.message.activation_id, left.remaining_ms)).collect();
         assert_eq!(found, [(orders[0].activation_id, 60_000), (orders[1].activation_id, 30_000)]);

@@ -16,6 +16,7 @@ use common::entity::json;
 use common::entity::limits::{ByteSize, UserLimits};
 use common::entity::name::EntityName;
 use common::entity::parameters::Parameters;
+use common::journal::Journal;
 use common::manifest::Manifest;
 use common::message::ack::{Ack, AckResult};
 use common::message::activation::ActivationMessage;
@@ -121,6 +122,8 @@ impl Whisk {
             build: "2026-01-31".into(),
             invokers: Invokers::One,
             readiness: Readiness::default(),
+            journal: Arc::new(Journal::create(&folder.path().join("state"), 1 << 20, 1 << 24).unwrap()),
+            abandoned: Vec::new(),
         };
         let controller = controller::start(parts, shutdown.clone()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
