@@ -30,8 +30,11 @@ use wrk::{Figures, Load};
 const SOURCE: &str = "function main(args) { return { greeting: 'Hello ' + args.name } }";
 const PAYLOAD: &str = r#"{"name":"Ada"}"#;
 /// How the harness runs them.
-const SERVICES: &str = "PostgreSQL, which waits for no disk (fsync=off); Kafka, one broker with 256 MB of heap and \
-    without Java's second compiler";
+const SERVICES: &str = "PostgreSQL, which waits for no disk (fsync=off); Kafka, one broker with 1 GB of heap";
+/// Until all containers that the clients need are there.
+const WARM_UP: Duration = Duration::from_secs(5);
+/// Until Java has compiled what the broker does all the time.
+const WARM_UP_DISTRIBUTED: Duration = Duration::from_secs(30);
 const COLD_STARTS: usize = 12;
 
 #[tokio::main]
@@ -53,9 +56,9 @@ async fn main() -> anyhow::Result<()> {
         "| warm, Node.js | clients | p50 µs | p99 µs | requests/s | p50 over direct | share of direct |"
     );
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
+    let warm_up = if tests::platform::is_distributed() { WARM_UP_DISTRIBUTED } else { WARM_UP };
     for connections in [1, 64] {
-        // So that all containers that this many clients need are there.
-        whisk.through(connections, Duration::from_secs(5)).await?;
+        whisk.through(connections, warm_up).await?;
         // In turn, so that a drift of the machine's speed meets both.
         let mut direct = Vec::new();
         let mut through = Vec::new();
