@@ -11,6 +11,8 @@ pub mod join;
 pub mod journal;
 pub mod manifest;
 pub mod message;
+#[cfg(feature = "node")]
+pub mod node;
 pub mod nodes;
 pub mod open_files;
 pub mod operator;

@@ -5,21 +5,20 @@
 
 mod args;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use anyhow::Context;
 use clap::Parser;
-use common::address;
 use common::clock::{Millis, SystemClock};
 use common::config::{self, Config};
 use common::entity::id::ControllerId;
-use common::join::{self, Applicant, Place, Stage};
+use common::join::{self, Place, Stage};
 use common::manifest::Manifest;
+use common::node;
 use common::nodes::NodeKind;
 use common::shutdown::Shutdown;
 use common::signals::Signals;
@@ -42,49 +41,20 @@ const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if args.probe {
-        return end(address::probe(args.address_file.as_deref()));
-    }
-    if let Err(error) = common::telemetry::start(args.log_format, &args.log_level) {
-        return end(Err(anyhow::anyhow!("--log-level '{}' cannot be used: {error}", args.log_level)));
-    }
-    common::open_files::raise_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    end(runtime.context("the runtime cannot be started").and_then(|runtime| runtime.block_on(run(args))))
+    node::main("oxwhisk-controller", &args.node, run(&args))
 }
 
-#[expect(clippy::print_stderr, reason = "the last word of a program that cannot go on")]
-fn end(outcome: anyhow::Result<()>) -> ExitCode {
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("oxwhisk-controller: {}", format!("{error:#}").replace('\n', " "));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run(args: Args) -> anyhow::Result<()> {
+async fn run(args: &Args) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let mut config = config::load::load(args.config.as_deref(), std::env::vars())?;
+    let mut config = config::load::load(args.node.config.as_deref(), std::env::vars())?;
     config.limits.unthrottled |= args.unthrottled;
-    let manifest = Arc::new(Manifest::load(args.runtimes.as_deref())?);
-    let listener = bind(&args)?;
-    let address = listener.local_addr()?;
-    if let Some(file) = &args.address_file {
-        address::tell(file, address)?;
-    }
+    let manifest = Arc::new(Manifest::load(args.node.runtimes.as_deref())?);
+    let (listener, address) = args.node.listen(args.port)?;
     let (stage, background) = (Stage::default(), Shutdown::new());
     let waiting = waiting::server(listener.try_clone()?, stage.readiness())?;
     let waiting_room = waiting.handle();
     background.spawn("waiting", waiting);
-    info!("listening on {address}");
-    let applicant = Applicant {
-        kind: NodeKind::Controller,
-        name: args.name.clone(),
-        address: format!("{}:{}", args.advertise, address.port()),
-        state_dir: args.state_dir.clone(),
-    };
+    let applicant = args.node.applicant(NodeKind::Controller, address);
     let joined = tokio::select! {
         joined = join::join(&applicant, &config, &stage, &background) => joined.map(Some),
         () = signals.next() => Ok(None),
@@ -93,7 +63,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     match joined {
         Ok(Some(place)) => {
             let program = Program { config, manifest, listener, stage, background };
-            program.serve(place, &args.state_dir, waiting_room, signals).await
+            program.serve(place, &args.node.state_dir, waiting_room, signals).await
         }
         other => {
             waiting_room.stop(false).await;
@@ -101,12 +71,6 @@ async fn run(args: Args) -> anyhow::Result<()> {
             other.map(drop)
         }
     }
-}
-
-fn bind(args: &Args) -> anyhow::Result<TcpListener> {
-    let address = SocketAddr::new(args.host, args.port);
-    TcpListener::bind(address)
-        .with_context(|| format!("cannot listen on {address}; choose another with --host and --port"))
 }
 
 /// What the program has before it has a place in the installation.

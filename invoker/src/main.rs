@@ -5,22 +5,22 @@
 
 mod args;
 
-use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Parser;
 use common::clock::{Clock, SystemClock};
 use common::config::{self, Config};
 use common::entity::id::InvokerId;
-use common::join::{self, Applicant, Place, Stage};
+use common::join::{self, Place, Stage};
 use common::manifest::Manifest;
+use common::node;
 use common::nodes::NodeKind;
+use common::paths;
 use common::shutdown::Shutdown;
 use common::signals::Signals;
-use common::{address, paths};
 use invoker::Invoker;
 use invoker::container::ContainerRuntime;
 use invoker::container::docker::{DockerConfig, DockerRuntime};
@@ -46,31 +46,12 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    if args.probe {
-        return end(address::probe(args.address_file.as_deref()));
-    }
-    if let Err(error) = common::telemetry::start(args.log_format, &args.log_level) {
-        return end(Err(anyhow::anyhow!("--log-level '{}' cannot be used: {error}", args.log_level)));
-    }
-    common::open_files::raise_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    end(runtime.context("the runtime cannot be started").and_then(|runtime| runtime.block_on(run(args))))
-}
-
-#[expect(clippy::print_stderr, reason = "the last word of a program that cannot go on")]
-fn end(outcome: anyhow::Result<()>) -> ExitCode {
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("oxwhisk-invoker: {}", format!("{error:#}").replace('\n', " "));
-            ExitCode::FAILURE
-        }
-    }
+    let args = Arc::new(Args::parse());
+    node::main("oxwhisk-invoker", &args.node, run(args.clone()))
 }
 
 fn settings(args: &Args) -> anyhow::Result<Config> {
-    let mut config = config::load::load(args.config.as_deref(), std::env::vars())?;
+    let mut config = config::load::load(args.node.config.as_deref(), std::env::vars())?;
     if let Some(memory) = args.user_memory {
         config.container_pool.user_memory = memory;
     }
@@ -80,17 +61,11 @@ fn settings(args: &Args) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-async fn run(args: Args) -> anyhow::Result<()> {
+async fn run(args: Arc<Args>) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let config = Arc::new(settings(&args)?);
-    let manifest = Arc::new(Manifest::load(args.runtimes.as_deref())?);
-    let address = SocketAddr::new(args.host, args.port);
-    let listener = TcpListener::bind(address)
-        .with_context(|| format!("cannot listen on {address}; choose another with --host and --port"))?;
-    let address = listener.local_addr()?;
-    if let Some(file) = &args.address_file {
-        address::tell(file, address)?;
-    }
+    let manifest = Arc::new(Manifest::load(args.node.runtimes.as_deref())?);
+    let (listener, address) = args.node.listen(args.port)?;
     let (stage, background) = (Stage::default(), Shutdown::new());
     let subject = Arc::new(Subject {
         operator: config.invoker.clone(),
@@ -105,13 +80,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
             error!("the HTTP server has stopped: {error}");
         }
     });
-    info!("listening on {address}");
-    let applicant = Applicant {
-        kind: NodeKind::Invoker,
-        name: args.name.clone(),
-        address: format!("{}:{}", args.advertise, address.port()),
-        state_dir: args.state_dir.clone(),
-    };
+    let applicant = args.node.applicant(NodeKind::Invoker, address);
     let joined = tokio::select! {
         joined = join::join(&applicant, &config, &stage, &background) => joined.map(Some),
         () = signals.next() => Ok(None),
@@ -131,7 +100,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
 
 /// What the program has before it has a place in the installation.
 struct Program {
-    args: Args,
+    args: Arc<Args>,
     config: Arc<Config>,
     manifest: Arc<Manifest>,
     subject: Arc<Subject>,
@@ -163,9 +132,10 @@ impl Program {
             Ok(Some(mut invoker)) => {
                 self.stage.done();
                 info!("ready");
-                let adopting = join::adopt(&place, &self.args.state_dir, &self.background, async |run| {
-                    invoker.take_up(run).await;
-                });
+                let adopting =
+                    join::adopt(&place, &self.args.node.state_dir, &self.background, async |run| {
+                        invoker.take_up(run).await;
+                    });
                 let outcome = tokio::select! {
                     () = patience.requested() => Ok(()),
                     () = signals.next() => Ok(()),
@@ -198,7 +168,7 @@ impl Program {
         let Self { args, config, manifest, subject, stage, background } = self;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let number = place.lease.id();
-        let instance_word = paths::instance(&args.state_dir, &format!("invoker{number}"))?;
+        let instance_word = paths::instance(&args.node.state_dir, &format!("invoker{number}"))?;
         let mut docker = DockerConfig::new(&instance_word, place.journal.run(), args.api_port);
         docker.api_host = args.api_host.clone();
         docker.parallel_creations = config.docker.parallel_runs;
@@ -220,7 +190,7 @@ impl Program {
         };
         stage.wait_for("what an earlier run left is not finished yet");
         let mut instance = InvokerId::new(number, config.container_pool.user_memory);
-        instance.unique_name = args.name.clone();
+        instance.unique_name = args.node.name.clone();
         let runtime: Arc<dyn ContainerRuntime> = Arc::new(runtime);
         let invoker = Invoker::start(invoker::Parts {
             instance: instance.clone(),

@@ -1,0 +1,122 @@
+//! What the programs of the distributed form have in common: flags, and how they begin and end.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::join::Applicant;
+use crate::nodes::NodeKind;
+use crate::telemetry::{self, LogFormat};
+use crate::{address, open_files};
+
+/// The flags that every node has. Each has an environment variable; flags win over the configuration file.
+#[derive(Debug, clap::Args)]
+pub struct NodeArgs {
+    /// The address that this process answers on.
+    #[arg(long, env = "OXWHISK_HOST", default_value = "0.0.0.0")]
+    pub host: IpAddr,
+
+    /// The host under which others, such as Prometheus, reach this process.
+    #[arg(long, env = "OXWHISK_ADVERTISE", default_value = "127.0.0.1")]
+    pub advertise: String,
+
+    /// A name under which this process gets the same number after each start.
+    #[arg(long, env = "OXWHISK_NAME")]
+    pub name: Option<String>,
+
+    /// Where journals lie; processes of one installation may share it.
+    #[arg(long, env = "OXWHISK_STATE_DIR", default_value = "/var/lib/oxwhisk/state")]
+    pub state_dir: PathBuf,
+
+    /// A TOML file with settings.
+    #[arg(long, env = "OXWHISK_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// A runtimes manifest in upstream's format, in place of the built-in one.
+    #[arg(long, env = "OXWHISK_RUNTIMES")]
+    pub runtimes: Option<PathBuf>,
+
+    /// A file that gets this process's address once it listens.
+    #[arg(long, env = "OXWHISK_ADDRESS_FILE")]
+    pub address_file: Option<PathBuf>,
+
+    /// Asks the process whose address file that is whether it is ready, and exits: 0 if it is.
+    #[arg(long)]
+    pub probe: bool,
+
+    /// How log lines look: text or json.
+    #[arg(long, env = "OXWHISK_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// What is logged: error, warn, info, debug, trace, or a filter such as info,invoker=debug.
+    #[arg(long, env = "OXWHISK_LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+}
+
+impl NodeArgs {
+    /// Listens on that port, or on a free one if it is 0, and says where.
+    pub fn listen(&self, port: u16) -> anyhow::Result<(TcpListener, SocketAddr)> {
+        let address = SocketAddr::new(self.host, port);
+        let listener = TcpListener::bind(address)
+            .with_context(|| format!("cannot listen on {address}; choose another with --host and --port"))?;
+        let address = listener.local_addr()?;
+        if let Some(file) = &self.address_file {
+            address::tell(file, address)?;
+        }
+        tracing::info!("listening on {address}");
+        Ok((listener, address))
+    }
+
+    /// As what it asks for a number.
+    pub fn applicant(&self, kind: NodeKind, address: SocketAddr) -> Applicant {
+        Applicant {
+            kind,
+            name: self.name.clone(),
+            address: format!("{}:{}", self.advertise, address.port()),
+            state_dir: self.state_dir.clone(),
+        }
+    }
+}
+
+/// A node's whole life: logging, limits, the runtime, and its last word. A probe asks another process.
+pub fn main(program: &str, args: &NodeArgs, run: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    let outcome = if args.probe { address::probe(args.address_file.as_deref()) } else { live(args, run) };
+    end(program, outcome)
+}
+
+fn live(args: &NodeArgs, run: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    telemetry::start(args.log_format, &args.log_level)
+        .map_err(|error| anyhow::anyhow!("--log-level '{}' cannot be used: {error}", args.log_level))?;
+    open_files::raise_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("the runtime cannot be started")?.block_on(run)
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a program that cannot go on")]
+fn end(program: &str, outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{program}: {}", format!("{error:#}").replace('\n', " "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Demands that every flag has the environment variable that is named after it: for the programs' tests.
+///
+/// # Panics
+///
+/// If one has not.
+pub fn expect_variables(command: &clap::Command) {
+    command.clone().debug_assert();
+    let no_setting = ["help", "version", "probe"];
+    for flag in command.get_arguments().filter(|flag| !no_setting.contains(&flag.get_id().as_str())) {
+        let name = flag.get_id().as_str().to_uppercase();
+        let variable = flag.get_env().expect("every flag has a variable").to_string_lossy().into_owned();
+        assert_eq!(variable, format!("OXWHISK_{name}"));
+    }
+}
