@@ -2,7 +2,8 @@
 //! (`core/controller/src/main/scala/org/apache/openwhisk/core/entitlement/Entitlement.scala`).
 //!
 //! Throttles are charged before rights and existence, so that asking costs even where the answer is no.
-//! What is not readable and what does not exist look alike to strangers.
+//! What is not readable and what does not exist look alike to strangers. Whether something may be run is
+//! answered from the cache; all else reads the packages it depends on anew.
 
 pub mod concurrency;
 pub mod rate;
@@ -14,7 +15,10 @@ use common::clock::Clock;
 use common::config::Throttles as Limits;
 use common::entity::identity::Right;
 use common::entity::limits::UserLimits;
-use common::store::{ArtifactStore, EntityKind, IdentityRecord, StoreError};
+use common::entity::name::{EntityName, Fqn};
+use common::entity::package::Package;
+use common::store::cache::{EntityCache, Lookup};
+use common::store::{IdentityRecord, StoreError};
 use tokio::sync::watch;
 
 use self::rate::RateThrottle;
@@ -33,6 +37,12 @@ pub enum Denial {
     /// The caller has something else of that name.
     #[error("what the path names as a package is none")]
     NotAPackage,
+    /// What is to be written would be in a binding.
+    #[error("nothing is written through a binding")]
+    Binding,
+    /// A binding that leads back to itself; the text names what it is bound to.
+    #[error("package binding '{0}' is circular")]
+    Circular(String),
     /// More than so many a minute.
     #[error("{count} a minute, {allowed} are allowed")]
     RateLimited {
@@ -56,7 +66,7 @@ pub enum Denial {
 
 /// The keeper of rights and throttles.
 pub struct Entitlement {
-    artifacts: Arc<dyn ArtifactStore>,
+    packages: Arc<EntityCache<Package>>,
     balancer: Arc<dyn LoadBalancer>,
     clock: Arc<dyn Clock>,
     throttles: Throttles,
@@ -89,12 +99,12 @@ fn part(limit: u64, controllers: u64) -> u64 {
 impl Entitlement {
     /// With the system's throttles.
     pub fn new(
-        artifacts: Arc<dyn ArtifactStore>,
+        packages: Arc<EntityCache<Package>>,
         balancer: Arc<dyn LoadBalancer>,
         clock: Arc<dyn Clock>,
         throttles: Throttles,
     ) -> Self {
-        Self { artifacts, balancer, clock, throttles, invocations: RateThrottle::default() }
+        Self { packages, balancer, clock, throttles, invocations: RateThrottle::default() }
     }
 
     /// Charges an invocation to a namespace.
@@ -110,23 +120,103 @@ impl Entitlement {
         concurrency::check(self.balancer.in_flight_of(uuid), at_once)
     }
 
-    /// Whether a caller has a right to something.
+    /// Whether a caller has a right to something. What is reached through a binding needs that both the
+    /// binding and what it is bound to may be read.
     pub async fn check(
         &self,
         caller: &IdentityRecord,
         right: Right,
         resource: &Resource<'_>,
     ) -> Result<(), Denial> {
-        let owns = caller.key.namespace == *resource.namespace;
-        match rights::judge(owns, right, resource) {
+        let namespace = resource.namespace;
+        match rights::judge(caller.key.namespace == *namespace, right, resource) {
             Verdict::Allowed => Ok(()),
             Verdict::Denied(what) => Err(Denial::Forbidden(what)),
-            // Existence is nobody's business but the owner's.
-            Verdict::PackageDecides { stranger, .. } if !owns => Err(Denial::Forbidden(stranger)),
-            Verdict::PackageDecides { id, .. } => match self.artifacts.get(&id).await? {
-                Some(stored) if stored.kind != EntityKind::Package => Err(Denial::NotAPackage),
-                _ => Err(Denial::NoPackage),
-            },
+            Verdict::WherePackageIsRead(package) => self.check_read(caller, right, namespace, package).await,
+            Verdict::WherePackageIsWritten(package) => {
+                self.check_written(&format!("{namespace}/{package}")).await
+            }
+        }
+    }
+
+    /// Whether a caller has a right to all of several actions or triggers, as a sequence or a rule names them.
+    /// All that are out of reach are named together, but for a package that is: that is named alone.
+    pub async fn check_all(
+        &self,
+        caller: &IdentityRecord,
+        right: Right,
+        names: impl IntoIterator<Item = &Fqn>,
+    ) -> Result<(), Denial> {
+        let mut forbidden = Vec::new();
+        for fqn in names {
+            let (namespace, package) = (fqn.namespace(), fqn.path.package());
+            let resource =
+                Resource { namespace: &namespace, package: package.as_ref(), name: Some(fqn.name.as_str()) };
+            match self.check(caller, right, &resource).await {
+                Err(Denial::Forbidden(what)) if package.is_none() => forbidden.push(what),
+                other => other?,
+            }
+        }
+        if forbidden.is_empty() {
+            return Ok(());
+        }
+        forbidden.sort_unstable();
+        forbidden.dedup();
+        Err(Denial::Forbidden(forbidden.join(", ")))
+    }
+
+    /// Whether a package may be read: a public one by anybody, any other by its owner, and a binding by its
+    /// owner if what it is bound to may be.
+    async fn check_read(
+        &self,
+        caller: &IdentityRecord,
+        right: Right,
+        namespace: &EntityName,
+        package: &EntityName,
+    ) -> Result<(), Denial> {
+        let asked = format!("{namespace}/{package}");
+        let mut passed: Vec<String> = Vec::new();
+        let (mut owner, mut id) = (namespace.clone(), asked.clone());
+        loop {
+            let owns = caller.key.namespace == owner;
+            let package = match self.package(&id, right).await {
+                Ok(Lookup::Found(package)) => package,
+                Ok(Lookup::Missing) if owns => return Err(Denial::NoPackage),
+                Ok(Lookup::OtherKind) if owns => return Err(Denial::NotAPackage),
+                // Existence is nobody's business but the owner's.
+                Ok(_) => return Err(Denial::Forbidden(asked)),
+                Err(StoreError::Corrupt { .. }) if !owns => return Err(Denial::Forbidden(asked)),
+                Err(error) => return Err(error.into()),
+            };
+            match &package.entity.binding {
+                None if owns || package.entity.publish => return Ok(()),
+                Some(binding) if owns => {
+                    let next = binding.id();
+                    passed.push(std::mem::replace(&mut id, next));
+                    if passed.contains(&id) {
+                        return Err(Denial::Circular(id));
+                    }
+                    owner = binding.namespace.clone();
+                }
+                _ => return Err(Denial::Forbidden(asked)),
+            }
+        }
+    }
+
+    /// Whether the caller's own package is one that holds actions.
+    async fn check_written(&self, id: &str) -> Result<(), Denial> {
+        match self.package(id, Right::Put).await? {
+            Lookup::Found(package) if package.entity.binding.is_some() => Err(Denial::Binding),
+            Lookup::Found(_) => Ok(()),
+            Lookup::Missing => Err(Denial::NoPackage),
+            Lookup::OtherKind => Err(Denial::NotAPackage),
+        }
+    }
+
+    async fn package(&self, id: &str, right: Right) -> Result<Lookup<Package>, StoreError> {
+        match right {
+            Right::Activate => self.packages.get(id).await,
+            Right::Read | Right::Put | Right::Delete => self.packages.get_at(id, None).await,
         }
     }
 }

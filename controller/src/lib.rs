@@ -185,9 +185,9 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
     let cache = EntityCache::new(artifacts.clone(), EntityKind::Action, ACTIONS);
     shutdown.spawn("actions", cache.clone().follow(shutdown.clone()));
     let throttles = Throttles { limits: config.limits.clone(), controllers };
-    let entitlement = Entitlement::new(artifacts.clone(), balancer.clone(), clock.clone(), throttles);
-    let packages = EntityCache::new(artifacts.clone(), EntityKind::Package, PACKAGES);
-    shutdown.spawn("packages", packages.clone().follow(shutdown.clone()));
+    let known_packages = EntityCache::new(artifacts.clone(), EntityKind::Package, PACKAGES);
+    shutdown.spawn("packages", known_packages.clone().follow(shutdown.clone()));
+    let entitlement = Entitlement::new(known_packages.clone(), balancer.clone(), clock.clone(), throttles);
     let actions = Actions::new(artifacts, cache.clone(), clock.clone(), config.clone(), manifest.clone());
     let primitive = Primitive {
         id,
@@ -204,7 +204,7 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         identities,
         entitlement,
         actions,
-        invoke: Invoke { resolver: Resolver { actions: cache, packages }, primitive },
+        invoke: Invoke { resolver: Resolver { actions: cache, packages: known_packages }, primitive },
         records,
         activations,
         balancer,

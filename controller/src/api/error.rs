@@ -42,6 +42,12 @@ pub enum ApiError {
     /// A kind that the namespace may not have.
     #[error("The supplied authentication is not authorized to access actions of kind '{0}'.")]
     KindForbidden(String),
+    /// Something is to be written into a binding.
+    #[error("Operation not permitted on package binding.")]
+    ThroughBinding,
+    /// A binding that leads back to itself.
+    #[error("Package binding '{0}' contains a circular reference.")]
+    CircularBinding(String),
     /// It is there already.
     #[error("resource already exists")]
     Exists,
@@ -156,7 +162,8 @@ impl ResponseError for ApiError {
             | Self::Instances(_)
             | Self::Final
             | Self::DocsWithCount
-            | Self::InnerLimits => StatusCode::BAD_REQUEST,
+            | Self::InnerLimits
+            | Self::ThroughBinding => StatusCode::BAD_REQUEST,
             Self::NoCredentials | Self::BadCredentials => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::KindForbidden(_) => StatusCode::FORBIDDEN,
             Self::Unrouted | Self::NotFound => StatusCode::NOT_FOUND,
@@ -165,6 +172,7 @@ impl ResponseError for ApiError {
             Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
             Self::Exists | Self::OtherKind | Self::Conflict => StatusCode::CONFLICT,
             Self::TooLarge { .. } | Self::Oversized => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::CircularBinding(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::UnsupportedType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RateLimited { .. } | Self::TooManyInFlight { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -190,6 +198,8 @@ impl From<Denial> for ApiError {
             Denial::Forbidden(what) => Self::Forbidden(what),
             Denial::NoPackage => Self::NotFound,
             Denial::NotAPackage => Self::OtherKind,
+            Denial::Binding => Self::ThroughBinding,
+            Denial::Circular(what) => Self::CircularBinding(what),
             Denial::RateLimited { count, allowed } => Self::RateLimited { count, allowed },
             Denial::TooManyInFlight { count, allowed } => Self::TooManyInFlight { count, allowed },
             Denial::Store(error) => error.into(),

@@ -17,33 +17,28 @@ pub struct Resource<'a> {
 
 /// What the path alone says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Verdict<'a> {
     /// Yes.
     Allowed,
     /// No; the text names what is out of reach.
     Denied(String),
-    /// Whether the package may be read.
-    PackageDecides {
-        /// The document id of the package.
-        id: String,
-        /// What a stranger is told is out of reach.
-        stranger: String,
-    },
+    /// If that package may be read.
+    WherePackageIsRead(&'a EntityName),
+    /// If that package of the caller's is there and is no binding.
+    WherePackageIsWritten(&'a EntityName),
 }
 
 /// Judges by the path. `owns`: the caller's namespace is the resource's.
-pub fn judge(owns: bool, right: Right, resource: &Resource<'_>) -> Verdict {
-    let Resource { namespace, package, name } = resource;
+pub fn judge<'a>(owns: bool, right: Right, resource: &Resource<'a>) -> Verdict<'a> {
+    let Resource { namespace, package, name } = *resource;
     match (package, name, right) {
         (Some(package), None, _) | (Some(package), Some(_), Right::Read | Right::Activate) => {
-            let id = format!("{namespace}/{package}");
-            Verdict::PackageDecides { stranger: id.clone(), id }
+            Verdict::WherePackageIsRead(package)
         }
-        // To write needs ownership, and the package must be there.
-        (Some(package), Some(name), Right::Put | Right::Delete) => Verdict::PackageDecides {
-            id: format!("{namespace}/{package}"),
-            stranger: format!("{namespace}/{package}/{name}"),
-        },
+        (Some(package), Some(_), Right::Put | Right::Delete) if owns => {
+            Verdict::WherePackageIsWritten(package)
+        }
+        (Some(package), Some(name), _) => Verdict::Denied(format!("{namespace}/{package}/{name}")),
         (None, _, _) if owns => Verdict::Allowed,
         (None, Some(name), _) => Verdict::Denied(format!("{namespace}/{name}")),
         (None, None, _) => Verdict::Denied(namespace.to_string()),
@@ -62,8 +57,6 @@ mod tests {
             judge(owns, right, &Resource { namespace: &ns, package, name })
         };
         let denied = |text: &str| Verdict::Denied(text.to_owned());
-        let decides =
-            |stranger: &str| Verdict::PackageDecides { id: "ns/p".to_owned(), stranger: stranger.to_owned() };
         for right in common::entity::identity::ALL_RIGHTS {
             assert_eq!(judged(true, right, false, Some("a")), Verdict::Allowed);
             assert_eq!(judged(false, right, false, Some("a")), denied("ns/a"));
@@ -71,11 +64,14 @@ mod tests {
         assert_eq!(judged(true, Right::Read, false, None), Verdict::Allowed);
         assert_eq!(judged(false, Right::Read, false, None), denied("ns"));
         for right in [Right::Read, Right::Activate] {
-            assert_eq!(judged(false, right, true, Some("a")), decides("ns/p"));
+            for owns in [true, false] {
+                assert_eq!(judged(owns, right, true, Some("a")), Verdict::WherePackageIsRead(&pkg));
+            }
         }
         for right in [Right::Put, Right::Delete] {
-            assert_eq!(judged(false, right, true, Some("a")), decides("ns/p/a"));
+            assert_eq!(judged(true, right, true, Some("a")), Verdict::WherePackageIsWritten(&pkg));
+            assert_eq!(judged(false, right, true, Some("a")), denied("ns/p/a"));
         }
-        assert_eq!(judged(true, Right::Read, true, None), decides("ns/p"));
+        assert_eq!(judged(false, Right::Read, true, None), Verdict::WherePackageIsRead(&pkg));
     }
 }
