@@ -204,6 +204,7 @@ async fn identities_known_and_unknown_are_remembered_until_a_change() {
     shutdown.spawn("follow", cache.clone().follow(shutdown.clone()));
     tokio::task::yield_now().await;
     assert!(cache.by_uuid("u").await.unwrap().is_none());
+    assert!(cache.by_namespace("guest").await.unwrap().is_none());
     let key = KeyRecord {
         namespace: EntityName::parse("guest").unwrap(),
         uuid: "u".into(),
@@ -216,8 +217,13 @@ async fn identities_known_and_unknown_are_remembered_until_a_change() {
     let found = cache.by_uuid("u").await.unwrap().unwrap();
     let again = cache.by_uuid("u").await.unwrap().unwrap();
     assert!(Arc::ptr_eq(&found, &again), "a hit is the same record");
+    until(async || cache.by_namespace("guest").await.unwrap().is_some()).await;
+    let found = cache.by_namespace("guest").await.unwrap().unwrap();
+    let again = cache.by_namespace("guest").await.unwrap().unwrap();
+    assert!(Arc::ptr_eq(&found, &again) && cache.by_namespace("u").await.unwrap().is_none());
     subjects.put_subject(&SubjectRecord { blocked: true, ..record }).await.unwrap();
     until(async || cache.by_uuid("u").await.unwrap().is_some_and(|record| record.blocked)).await;
+    until(async || cache.by_namespace("guest").await.unwrap().is_none()).await;
     cache.invalidate_all();
     assert!(cache.by_uuid("u").await.unwrap().is_some());
     assert!(shutdown.finish(Duration::from_secs(5)).await);
