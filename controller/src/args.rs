@@ -1,6 +1,8 @@
 //! The command line of `oxwhisk-controller`. Every flag has an environment variable; flags win over the
 //! configuration file.
 
+use std::path::PathBuf;
+
 use clap::Parser;
 use common::node::NodeArgs;
 
@@ -15,6 +17,10 @@ pub struct Args {
     /// The port that the API listens on; 0 chooses a free one.
     #[arg(long, env = "OXWHISK_PORT", default_value_t = 8888)]
     pub port: u16,
+
+    /// The installation's secret, as wskadmin has it; without it web actions are given no API keys.
+    #[arg(long, env = "OXWHISK_SECRET_FILE")]
+    pub secret_file: Option<PathBuf>,
 
     /// Switches the three throttles of namespaces off.
     #[arg(long, env = "OXWHISK_UNTHROTTLED")]

@@ -31,6 +31,7 @@ use common::readiness::Readiness;
 use common::record::writer::RecordWriter;
 use common::shutdown::Shutdown;
 use common::store::cache::{EntityCache, IdentityCache};
+use common::store::seal::Secret;
 use common::store::{ActivationStore, ArtifactStore, Certainty, EntityKind, SubjectStore};
 use prometheus::Registry;
 use tokio::sync::watch;
@@ -95,6 +96,8 @@ pub struct Parts {
     pub artifacts: Arc<dyn ArtifactStore>,
     /// Subjects, keys and limits.
     pub subjects: Arc<dyn SubjectStore>,
+    /// The installation's secret, under which keys are sealed.
+    pub secret: Option<Secret>,
     /// Activation records.
     pub activations: Arc<dyn ActivationStore>,
     /// To and from invokers.
@@ -172,6 +175,7 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         manifest,
         artifacts,
         subjects,
+        secret,
         activations,
         clock,
         registry,
@@ -202,6 +206,7 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         config,
         manifest,
         identities,
+        secret,
         entitlement,
         actions,
         invoke: Invoke { resolver: Resolver { actions: cache, packages: known_packages }, primitive },

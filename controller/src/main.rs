@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use anyhow::Context;
 use clap::Parser;
 use common::clock::{Millis, SystemClock};
 use common::config::{self, Config};
@@ -22,6 +23,7 @@ use common::node;
 use common::nodes::NodeKind;
 use common::shutdown::Shutdown;
 use common::signals::Signals;
+use common::store::seal::Secret;
 use controller::api::waiting;
 use controller::{Cluster, Controller, Invokers, Parts};
 use prometheus::Registry;
@@ -49,6 +51,10 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let mut config = config::load::load(args.node.config.as_deref(), std::env::vars())?;
     config.limits.unthrottled |= args.unthrottled;
     let manifest = Arc::new(Manifest::load(args.node.runtimes.as_deref())?);
+    let secret = args.secret_file.as_deref().map(|path| {
+        Secret::load_or_create(path).with_context(|| format!("the secret {} cannot be used", path.display()))
+    });
+    let secret = secret.transpose()?;
     let (listener, address) = args.node.listen(args.port)?;
     let (stage, background) = (Stage::default(), Shutdown::new());
     let waiting = waiting::server(listener.try_clone()?, stage.readiness())?;
@@ -62,7 +68,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let config = Arc::new(config);
     match joined {
         Ok(Some(place)) => {
-            let program = Program { config, manifest, listener, stage, background };
+            let program = Program { config, manifest, secret, listener, stage, background };
             program.serve(place, &args.node.state_dir, waiting_room, signals).await
         }
         other => {
@@ -77,6 +83,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
 struct Program {
     config: Arc<Config>,
     manifest: Arc<Manifest>,
+    secret: Option<Secret>,
     listener: TcpListener,
     stage: Stage,
     background: Shutdown,
@@ -91,13 +98,14 @@ impl Program {
         waiting_room: ServerHandle,
         mut signals: Signals,
     ) -> anyhow::Result<()> {
-        let Self { config, manifest, listener, stage, background } = self;
+        let Self { config, manifest, secret, listener, stage, background } = self;
         let bus = place.bus.clone();
         let parts = Parts {
             config,
             manifest,
             artifacts: place.stores.artifacts.clone(),
             subjects: place.stores.subjects.clone(),
+            secret,
             activations: place.stores.activations.clone(),
             bus: bus.clone(),
             clock: Arc::new(SystemClock),

@@ -72,6 +72,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         manifest: manifest.clone(),
         artifacts: stores.artifacts.clone(),
         subjects: stores.subjects.clone(),
+        secret: Some(secret),
         activations: stores.activations.clone(),
         bus: bus.clone(),
         clock: clock.clone(),

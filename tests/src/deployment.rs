@@ -164,10 +164,12 @@ impl Site {
         command.arg("--log-level").arg(std::env::var("OXWHISK_TEST_LOG").as_deref().unwrap_or("info"));
         command.arg("--state-dir").arg(self.folder().join("state"));
         match role {
-            Role::Controller if !throttled => {
-                command.arg("--unthrottled");
+            Role::Controller => {
+                command.arg("--secret-file").arg(self.folder().join("secret"));
+                if !throttled {
+                    command.arg("--unthrottled");
+                }
             }
-            Role::Controller => {}
             Role::Invoker => {
                 command.args(["--user-memory", user_memory]);
             }

@@ -9,6 +9,7 @@ use common::nodes::Members;
 use common::readiness::Readiness;
 use common::store::ActivationStore;
 use common::store::cache::IdentityCache;
+use common::store::seal::Secret;
 use prometheus::Registry;
 use tokio::sync::watch;
 
@@ -28,6 +29,9 @@ pub struct App {
     pub manifest: Arc<Manifest>,
     /// Who signs in.
     pub identities: Arc<IdentityCache>,
+    /// What opens the keys of those for whom an action runs that nobody signed in for; without it such
+    /// actions get none.
+    pub secret: Option<Secret>,
     /// May they, and how often.
     pub entitlement: Entitlement,
     /// Actions as entities.

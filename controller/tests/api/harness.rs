@@ -114,6 +114,7 @@ impl Whisk {
             manifest: Arc::new(Manifest::parse(MANIFEST).unwrap()),
             artifacts: stores.artifacts.clone(),
             subjects: stores.subjects.clone(),
+            secret: Some(Secret::load_or_create(&folder.path().join("secret")).unwrap()),
             activations: stores.activations.clone(),
             bus: bus.clone(),
             clock: Arc::new(SystemClock),
