@@ -20,6 +20,7 @@ pub mod path;
 pub mod query;
 pub mod root;
 pub mod waiting;
+pub mod web_actions;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource};
@@ -40,6 +41,13 @@ pub fn routes(config: &mut ServiceConfig) {
                 .put(actions::put)
                 .delete(actions::delete)
                 .post(invoke::invoke),
+        )
+        .service(
+            web::resource([
+                "/api/v1/web/{ns}/{package}/{name}",
+                "/api/v1/web/{ns}/{package}/{name}/{rest:.*}",
+            ])
+            .to(web_actions::serve),
         )
         // For operators.
         .service(open("/").get(root::info))
@@ -112,7 +120,8 @@ pub fn is_api(path: &str) -> bool {
     path.strip_prefix(API).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-async fn unrouted(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+/// No path at all: those who have not signed in are asked to.
+pub async fn unrouted(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     if is_api(request.path()) {
         Caller::extract(&request).await?;
     }

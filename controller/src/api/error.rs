@@ -10,6 +10,8 @@ use common::entity::id::ActivationIdError;
 use common::entity::name::NameError;
 use common::store::StoreError;
 
+use super::web_actions::context::Refused;
+use super::web_actions::render::Unfit;
 use crate::entities::action_put::TooLarge;
 use crate::entities::actions::ActionError;
 use crate::entities::members::Malformed;
@@ -33,6 +35,9 @@ pub enum ApiError {
     /// Somebody tried.
     #[error("The supplied authentication is invalid")]
     BadCredentials,
+    /// A web action is not for everybody, and this caller has not what it asks for.
+    #[error("Authentication is possible but has failed or not yet been provided.")]
+    Unauthenticated,
     /// No such entity.
     #[error("The requested resource does not exist.")]
     NotFound,
@@ -106,6 +111,18 @@ pub enum ApiError {
     /// A caller who does not take JSON.
     #[error("Resource representation is only available with these types:\napplication/json")]
     NotAcceptable,
+    /// A caller who does not take the one type there is.
+    #[error("Resource representation is only available with these types:\n{0}")]
+    OnlyAvailableAs(String),
+    /// What a web action returned is no answer.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// A web action failed.
+    #[error("There was an error processing your request.")]
+    NotProcessed,
+    /// A web action takes longer than anybody waits.
+    #[error("Response not yet ready.")]
+    NotYetReady,
     /// A part of the request is too large.
     #[error("{part} larger than allowed: {size} > {allowed} bytes.")]
     TooLarge {
@@ -163,12 +180,15 @@ impl ResponseError for ApiError {
             | Self::Final
             | Self::DocsWithCount
             | Self::InnerLimits
-            | Self::ThroughBinding => StatusCode::BAD_REQUEST,
-            Self::NoCredentials | Self::BadCredentials => StatusCode::UNAUTHORIZED,
+            | Self::ThroughBinding
+            | Self::Unfit(Unfit::Media(_) | Unfit::UnknownType | Unfit::OtherType)
+            | Self::NotProcessed => StatusCode::BAD_REQUEST,
+            Self::NotYetReady => StatusCode::ACCEPTED,
+            Self::NoCredentials | Self::BadCredentials | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::KindForbidden(_) => StatusCode::FORBIDDEN,
-            Self::Unrouted | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Unrouted | Self::NotFound | Self::Unfit(Unfit::NoProperty) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::NotAcceptable | Self::OnlyAvailableAs(_) => StatusCode::NOT_ACCEPTABLE,
             Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
             Self::Exists | Self::OtherKind | Self::Conflict => StatusCode::CONFLICT,
             Self::TooLarge { .. } | Self::Oversized => StatusCode::PAYLOAD_TOO_LARGE,
@@ -255,6 +275,15 @@ impl From<Malformed> for ApiError {
 impl From<TooLarge> for ApiError {
     fn from(TooLarge { part, size, allowed }: TooLarge) -> Self {
         Self::TooLarge { part, size, allowed }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Malformed(malformed) => malformed.into(),
+            Refused::NotAllowed => Self::Final,
+        }
     }
 }
 

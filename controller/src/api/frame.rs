@@ -2,6 +2,7 @@
 //!
 //! Upstream: `common/scala/src/main/scala/org/apache/openwhisk/http/{BasicHttpService,CorsSettings}.scala`.
 //! Handlers and extractors return an [`ApiError`]; only here is it logged, and given its body and headers.
+//! Web actions answer OPTIONS themselves, and what they answer is [`Finished`] but for its id.
 
 use std::error::Error as StdError;
 
@@ -15,12 +16,15 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
 use common::entity::id::TransactionId;
+use common::entity::json;
 use serde::Serialize;
 use tokio::time::Instant;
 use tracing::{Instrument, debug, error, info_span, warn};
 
 use super::app::App;
 use super::error::ApiError;
+use super::web_actions::path::{WEB, WebPath};
+use super::web_actions::pretty::pretty;
 use super::{answer, body, is_api};
 
 /// The longest path and query.
@@ -36,11 +40,26 @@ const EXTRA_LOGGING: HeaderName = HeaderName::from_static("x-ow-extra-logging");
 
 const CHALLENGE: HeaderValue =
     HeaderValue::from_static(r#"Basic realm="OpenWhisk secure realm",charset=UTF-8"#);
-const ANYBODY: HeaderValue = HeaderValue::from_static("*");
-const REQUEST_HEADERS: HeaderValue =
+/// Every origin.
+pub const ANYBODY: HeaderValue = HeaderValue::from_static("*");
+/// What browsers may send where nobody says otherwise.
+pub const REQUEST_HEADERS: HeaderValue =
     HeaderValue::from_static("Authorization, Origin, X-Requested-With, Content-Type, Accept, User-Agent");
 const API_METHODS: HeaderValue = HeaderValue::from_static("GET, DELETE, POST, PUT, HEAD");
 const ROOT_METHODS: HeaderValue = HeaderValue::from_static("OPTIONS, GET, POST");
+
+/// Marks a response that has all it needs, CORS and errors included, but its id.
+#[derive(Clone, Copy, Debug)]
+pub struct Finished;
+
+/// How the JSON of an error is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// On one line.
+    Compact,
+    /// A member a line, as those of web actions.
+    Pretty,
+}
 
 /// Gives a request its id, and its response what every response has.
 pub async fn frame(
@@ -78,14 +97,14 @@ async fn inside(
     next: Next<impl MessageBody + 'static>,
     is_api: bool,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    if *request.method() == Method::OPTIONS {
+    if *request.method() == Method::OPTIONS && WebPath::parse(request.uri().path()).is_none() {
         return Ok(request.into_response(answer::text("OK")));
     }
     if request.uri().path_and_query().is_some_and(|uri| uri.as_str().len() > MAX_URI) {
         return Ok(request.error_response(ApiError::UriTooLong));
     }
     let mut visit = None;
-    if is_api && *request.method() != Method::GET {
+    if is_api && (*request.method() != Method::GET || request.path().starts_with(WEB)) {
         visit = app.gate.enter();
         if visit.is_none() {
             return Ok(request.error_response(ApiError::Unavailable(anyhow::anyhow!("draining"))));
@@ -110,17 +129,26 @@ fn finish(
     is_api: bool,
 ) -> ServiceResponse<BoxBody> {
     let (request, response) = response.into_parts();
+    let is_finished = response.extensions().get::<Finished>().is_some();
     let mut response = match response.error() {
         Some(error) => match error.as_error::<ApiError>() {
-            Some(error) => refusal(error, transid),
-            None => envelope(error.as_response_error().status_code(), &error.to_string(), transid),
+            Some(error) => refusal(error, transid, Layout::Compact),
+            None => {
+                let (status, text) = (error.as_response_error().status_code(), error.to_string());
+                envelope(status, &text, transid, Layout::Compact)
+            }
         },
-        None if accept == Accept::NoJson && is_json(&response) => refusal(&ApiError::NotAcceptable, transid),
+        None if !is_finished && accept == Accept::NoJson && is_json(&response) => {
+            refusal(&ApiError::NotAcceptable, transid, Layout::Compact)
+        }
         None => response,
     };
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&transid.id) {
         headers.insert(REQUEST_ID, id);
+    }
+    if is_finished {
+        return ServiceResponse::new(request, response);
     }
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANYBODY);
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS);
@@ -128,7 +156,8 @@ fn finish(
     ServiceResponse::new(request, response)
 }
 
-fn refusal(error: &ApiError, transid: &TransactionId) -> HttpResponse {
+/// What a caller is told of an error; what went wrong on our side is logged.
+pub fn refusal(error: &ApiError, transid: &TransactionId, layout: Layout) -> HttpResponse {
     let chain = || {
         let causes = std::iter::successors(error.source(), |cause: &&dyn StdError| (*cause).source());
         causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
@@ -138,7 +167,7 @@ fn refusal(error: &ApiError, transid: &TransactionId) -> HttpResponse {
         ApiError::Unavailable(_) => warn!(%transid, cause = chain(), "{error}"),
         _ => {}
     }
-    let mut response = envelope(error.status_code(), &error.to_string(), transid);
+    let mut response = envelope(error.status_code(), &error.to_string(), transid, layout);
     match error {
         ApiError::NoCredentials | ApiError::BadCredentials => {
             response.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
@@ -151,13 +180,20 @@ fn refusal(error: &ApiError, transid: &TransactionId) -> HttpResponse {
     response
 }
 
-fn envelope(status: StatusCode, text: &str, transid: &TransactionId) -> HttpResponse {
+fn envelope(status: StatusCode, text: &str, transid: &TransactionId, layout: Layout) -> HttpResponse {
     #[derive(Serialize)]
     struct Envelope<'a> {
         error: &'a str,
         code: &'a str,
     }
-    answer::json_with(status, &Envelope { error: text.trim(), code: &transid.id })
+    let envelope = Envelope { error: text.trim(), code: &transid.id };
+    match layout {
+        Layout::Compact => answer::json_with(status, &envelope),
+        Layout::Pretty => {
+            let body = pretty(json::raw(&envelope).get());
+            HttpResponse::build(status).content_type("application/json").body(body)
+        }
+    }
 }
 
 fn is_json(response: &HttpResponse) -> bool {

@@ -90,7 +90,8 @@ fn raw(status: StatusCode, result: Option<&RawValue>) -> HttpResponse {
     HttpResponse::build(status).content_type("application/json").body(text)
 }
 
-fn named(mut response: HttpResponse, id: ActivationId) -> HttpResponse {
+/// A response with the id of the activation that it is of.
+pub fn named(mut response: HttpResponse, id: ActivationId) -> HttpResponse {
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert(ACTIVATION_ID, id);
     }

@@ -75,7 +75,7 @@ pub async fn check_collection(app: &App, caller: &Caller, namespace: &EntityName
 }
 
 /// Percent-decodes one segment; `None` if it is no UTF-8 or has a stray `%`.
-fn decode(segment: &str) -> Option<String> {
+pub fn decode(segment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
     while let [first, tail @ ..] = rest {
