@@ -6,6 +6,7 @@
 
 mod actions;
 mod activations;
+mod fuzz;
 mod harness;
 mod invocations;
 mod transport;
