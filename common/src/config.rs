@@ -5,6 +5,7 @@
 
 pub mod kafka;
 pub mod load;
+pub mod parameter_storage;
 pub mod postgres;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use self::kafka::KafkaConfig;
+use self::parameter_storage::ParameterStorage;
 use self::postgres::PostgresConfig;
 use crate::entity::limits::{ActionLimitRanges, ByteSize, Range};
 use crate::operator::Password;
@@ -34,6 +36,10 @@ pub struct Config {
     pub exec_size_limit: ExecSize,
     /// `whisk.parameter-size-limit`: parameters and annotations, each.
     pub parameter_size_limit: ParameterSize,
+    /// `whisk.parameter-storage`: parameters of actions and packages at rest.
+    pub parameter_storage: ParameterStorage,
+    /// `whisk.shared-packages-execute-only`: what is in a public package may be run by strangers, and not read.
+    pub shared_packages_execute_only: bool,
     /// `whisk.activation`
     pub activation: ActivationConfig,
     /// `whisk.query-limit`

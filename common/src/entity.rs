@@ -5,6 +5,7 @@
 
 pub mod action;
 pub mod activation;
+pub mod encryption;
 pub mod exec;
 pub mod id;
 pub mod identity;

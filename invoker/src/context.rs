@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use common::clock::{Clock, Millis};
 use common::config::Config;
+use common::entity::encryption::Ciphers;
 use common::entity::limits::UserLimits;
 use common::journal::Journal;
 use common::shutdown::Shutdown;
@@ -21,6 +22,8 @@ use common::record::writer::RecordWriter;
 pub struct Context {
     /// Settings.
     pub config: Arc<Config>,
+    /// Opens stored parameters that are sealed.
+    pub ciphers: Ciphers,
     /// Makes containers.
     pub runtime: Arc<dyn ContainerRuntime>,
     /// Actions and their code.

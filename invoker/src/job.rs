@@ -1,11 +1,13 @@
 //! An activation message with its action: what the pool hands around.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::clock::Millis;
 use common::entity::action::Action;
+use common::entity::encryption::{Ciphers, Unopened};
 use common::entity::json;
 use common::message::activation::ActivationMessage;
 use serde::Serialize;
@@ -57,6 +59,20 @@ pub struct Job {
     want: Want,
 }
 
+/// What an action is called with, in the clear. `Debug` hides it.
+pub struct Arguments {
+    /// Those of `/run`.
+    pub run: Box<RawValue>,
+    /// Those of `/init`.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Arguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Arguments(…)")
+    }
+}
+
 /// An `/init` that went well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Initialization {
@@ -79,23 +95,30 @@ impl Job {
     }
 
     /// Arguments for `/run` and environment for `/init`: the named ones go to the environment, as text.
-    pub fn split_content(&self) -> (Box<RawValue>, BTreeMap<String, String>) {
+    /// What is stored sealed is opened only now.
+    pub fn arguments(&self, ciphers: &Ciphers) -> Result<Arguments, Unopened> {
         let Some(content) = &self.message.content else {
-            return (json::empty_object(), BTreeMap::new());
+            return Ok(Arguments { run: json::empty_object(), environment: BTreeMap::new() });
         };
+        let content = ciphers.opened(content, &self.message.locked_args)?;
         let init = &self.message.init_args;
-        if init.is_empty() || json::shape(content) != json::Shape::Object {
-            return (content.clone(), BTreeMap::new());
+        if init.is_empty() || json::shape(&content) != json::Shape::Object {
+            return Ok(Arguments { run: content, environment: BTreeMap::new() });
         }
         let mut members: BTreeMap<String, Box<RawValue>> =
             serde_json::from_str(content.get()).unwrap_or_default();
         let environment =
             init.iter().filter_map(|key| Some((key.clone(), as_text(&members.remove(key)?)))).collect();
-        (json::raw(&members), environment)
+        Ok(Arguments { run: json::raw(&members), environment })
     }
 
     /// The body of `/init`.
-    pub fn init_body(&self, code: Option<&str>, deadline_ms: u64) -> Vec<u8> {
+    pub fn init_body(
+        &self,
+        code: Option<&str>,
+        mut env: BTreeMap<String, String>,
+        deadline_ms: u64,
+    ) -> Vec<u8> {
         #[derive(Serialize)]
         struct Value<'a> {
             name: &'a str,
@@ -110,7 +133,6 @@ impl Job {
             value: Value<'a>,
         }
         let (message, action) = (&self.message, &self.executable.action);
-        let (_, mut env) = self.split_content();
         let mut set = |key: &str, value: String| env.insert(key.to_owned(), value);
         if action.provides_api_key() {
             set("__OW_API_KEY", message.user.authkey.reveal());
@@ -132,7 +154,7 @@ impl Job {
     }
 
     /// The body of `/run`.
-    pub fn run_body(&self, deadline_ms: u64) -> Vec<u8> {
+    pub fn run_body(&self, value: &RawValue, deadline_ms: u64) -> Vec<u8> {
         #[derive(Serialize)]
         struct Body<'a> {
             value: &'a RawValue,
@@ -146,9 +168,8 @@ impl Job {
             api_key: Option<String>,
         }
         let (message, action) = (&self.message, &self.executable.action);
-        let (value, _) = self.split_content();
         let body = Body {
-            value: &value,
+            value,
             namespace: message.user.namespace.name.as_str(),
             action_name: format!("/{}", message.action.id()),
             action_version: action.version.to_string(),
@@ -202,9 +223,11 @@ mod tests {
     #[test]
     fn init_parameters_go_to_the_environment_alone_and_as_text() {
         let job = job(json!(["s", "n", "o", "missing"]), json!(false));
-        let run: serde_json::Value = serde_json::from_slice(&job.run_body(77)).unwrap();
+        let arguments = job.arguments(&Ciphers::default()).unwrap();
+        let run: serde_json::Value = serde_json::from_slice(&job.run_body(&arguments.run, 77)).unwrap();
         assert_eq!(run["value"], json!({"a":1.0}));
-        let init: serde_json::Value = serde_json::from_slice(&job.init_body(Some("code"), 77)).unwrap();
+        let init: serde_json::Value =
+            serde_json::from_slice(&job.init_body(Some("code"), arguments.environment, 77)).unwrap();
         let env = &init["value"]["env"];
         assert_eq!((&env["s"], &env["n"], &env["o"]), (&json!("x y"), &json!(""), &json!(r#"{"b":[true]}"#)));
         assert!(env["missing"].is_null() && env["__OW_API_KEY"].is_null());
@@ -214,15 +237,17 @@ mod tests {
 
     #[test]
     fn the_run_body_has_upstreams_members_and_the_key_only_where_it_is_wanted() {
-        let run: serde_json::Value =
-            serde_json::from_slice(&job(json!([]), json!(true)).run_body(5)).unwrap();
+        let run_of = |job: Job| -> serde_json::Value {
+            let arguments = job.arguments(&Ciphers::default()).unwrap();
+            serde_json::from_slice(&job.run_body(&arguments.run, 5)).unwrap()
+        };
+        let run = run_of(job(json!([]), json!(true)));
         assert_eq!(run["action_name"], "/guest/p/hello");
         assert_eq!(
             (&run["namespace"], &run["deadline"], &run["api_key"]),
             (&json!("caller"), &json!("5"), &json!("u:k"))
         );
-        let without: serde_json::Value =
-            serde_json::from_slice(&job(json!([]), json!(false)).run_body(5)).unwrap();
+        let without = run_of(job(json!([]), json!(false)));
         assert!(without.get("api_key").is_none());
     }
 

@@ -114,6 +114,7 @@ impl Invoker {
             actions: Actions::new(parts.artifacts, cache, parts.manifest, limits),
             acks: AckSender::new(parts.bus.clone(), parts.instance.clone(), tasks.clone()),
             activations: parts.activations,
+            ciphers: parts.config.parameter_storage.ciphers(),
             config: parts.config,
             runtime: parts.runtime,
             journal: parts.journal,

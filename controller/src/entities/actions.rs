@@ -9,6 +9,7 @@ use bytes::Bytes;
 use common::clock::{Clock, Millis};
 use common::config::Config;
 use common::entity::action::{Action, EXEC_ANNOTATION, PROVIDE_API_KEY};
+use common::entity::encryption::Ciphers;
 use common::entity::exec::Exec;
 use common::entity::json;
 use common::entity::limits::{ActionLimits, ActionLimitsPut, LimitOutOfRange, UserLimits};
@@ -81,6 +82,7 @@ pub struct Actions {
     clock: Arc<dyn Clock>,
     config: Arc<Config>,
     manifest: Arc<Manifest>,
+    ciphers: Ciphers,
 }
 
 impl Actions {
@@ -92,10 +94,11 @@ impl Actions {
         config: Arc<Config>,
         manifest: Arc<Manifest>,
     ) -> Self {
-        Self { store, cache, clock, config, manifest }
+        let ciphers = config.parameter_storage.ciphers();
+        Self { store, cache, clock, config, manifest, ciphers }
     }
 
-    /// One page of a namespace's actions, those in packages included, newest change first.
+    /// One page of the actions of a namespace, those in packages included, or of a package; newest change first.
     pub async fn list(&self, path: EntityPath, skip: u64, limit: u64) -> Result<Vec<Action>, ActionError> {
         let query = EntityQuery { kind: EntityKind::Action, path, only_public: false, skip, limit };
         let stored = self.store.list(&query).await?;
@@ -110,7 +113,7 @@ impl Actions {
         Ok(stored.iter().filter_map(readable).collect())
     }
 
-    /// How many actions a namespace has.
+    /// How many actions a namespace or a package has.
     pub async fn count(&self, path: EntityPath) -> Result<u64, ActionError> {
         let query = EntityQuery { kind: EntityKind::Action, path, only_public: false, skip: 0, limit: 0 };
         Ok(self.store.count(&query).await?)
@@ -231,13 +234,14 @@ impl Actions {
 
     async fn write(&self, coded: &Coded, expected: Option<&Revision>) -> Result<(), ActionError> {
         let Coded { action, code } = coded;
+        let stored = Action { parameters: self.ciphers.sealed(&action.parameters), ..action.clone() };
         let document = Document {
             kind: EntityKind::Action,
             path: action.namespace.clone(),
             name: action.name.clone(),
             updated: action.updated,
             publish: action.publish,
-            json: json::raw(action).get().to_owned(),
+            json: json::raw(&stored).get().to_owned(),
             code: action.exec.code().cloned().zip(code.clone()),
         };
         self.store.put(&document, expected).await?;

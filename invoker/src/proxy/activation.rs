@@ -18,7 +18,7 @@ use super::state::{After, Event, Keep};
 use crate::container::EndCause;
 use crate::container::client::{Answer, CallError, ResponseLimits};
 use crate::context::Context;
-use crate::job::{Initialization, Job};
+use crate::job::{Arguments, Initialization, Job};
 use crate::logs::{CollectRequest, Ending};
 use crate::response::{self, ABNORMAL_RUN, Call};
 use common::record::{self, Times};
@@ -26,11 +26,21 @@ use common::record::{self, Times};
 /// What a container may still answer after its output has ended.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// A parameter was sealed with a key that this installation does not have any more.
+const SEALED: &str = "A parameter of the action could not be decrypted.";
+
 /// Initializes the container for this job. A failure answers the job.
 pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, Response> {
     let start = context.clock.now();
     let code = match context.actions.code(&job.executable).await {
         Ok(code) => code,
+        Err(response) => {
+            answer_unrun(context, &job, response.clone()).await;
+            return Event::InitFailed(response);
+        }
+    };
+    let environment = match arguments(context, &job) {
+        Ok(Arguments { environment, .. }) => environment,
         Err(response) => {
             answer_unrun(context, &job, response.clone()).await;
             return Event::InitFailed(response);
@@ -44,7 +54,7 @@ pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, 
     // Upstream: the system's maxima, not the namespace's.
     let payload = &context.config.activation.payload;
     let sizes = ResponseLimits { max: payload.max.bytes(), truncation: payload.truncation.bytes() };
-    let body = Bytes::from(job.init_body(code.as_deref(), deadline(start, limit)));
+    let body = Bytes::from(job.init_body(code.as_deref(), environment, deadline(start, limit)));
     drop(code);
     let begun = Instant::now();
     let outcome = tokio::select! {
@@ -76,6 +86,13 @@ pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, 
 
 /// Runs the job. It is answered unless the container refused it.
 pub async fn run(context: &Context, shell: &Shell, job: Job, after: After) -> Event<Job, Response> {
+    let arguments = match arguments(context, &job) {
+        Ok(Arguments { run, .. }) => run,
+        Err(response) => {
+            answer_unrun(context, &job, response).await;
+            return Event::Ended(Keep::Yes);
+        }
+    };
     // An initialization has told the journal already.
     if job.initialization.is_none()
         && let Err(response) = journal_start(context, &job)
@@ -86,7 +103,8 @@ pub async fn run(context: &Context, shell: &Shell, job: Job, after: After) -> Ev
     let limit = job.executable.time_limit();
     let sizes = context.response_limits(&job.message.user.limits);
     let start = context.clock.now();
-    let body = Bytes::from(job.run_body(deadline(start, limit)));
+    let body = Bytes::from(job.run_body(&arguments, deadline(start, limit)));
+    drop(arguments);
     let begun = Instant::now();
     let outcome = shell.client.run(body, limit, sizes).await;
     let elapsed = begun.elapsed();
@@ -134,6 +152,13 @@ fn of_job(job: &Job, times: Times, response: Response) -> Activation {
 
 fn deadline(start: Millis, limit: Duration) -> u64 {
     start.0 + limit.as_millis() as u64
+}
+
+fn arguments(context: &Context, job: &Job) -> Result<Arguments, Response> {
+    job.arguments(&context.ciphers).map_err(|error| {
+        error!(activation.id = %job.message.activation_id, action.fqn = %job.message.action, "{error}");
+        Response::error(Status::WhiskError, SEALED)
+    })
 }
 
 fn journal_start(context: &Context, job: &Job) -> Result<(), Response> {
