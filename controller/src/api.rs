@@ -16,6 +16,7 @@ pub mod frame;
 pub mod invoke;
 pub mod limits;
 pub mod namespaces;
+pub mod packages;
 pub mod path;
 pub mod query;
 pub mod root;
@@ -79,6 +80,14 @@ pub fn routes(config: &mut ServiceConfig) {
                 .put(actions::put)
                 .delete(actions::delete)
                 .post(invoke::invoke),
+        )
+        .service(signed("/api/v1/namespaces/{ns}/packages", "GET").get(packages::list))
+        .service(absent("/api/v1/namespaces/{ns}/packages/").get(packages::list))
+        .service(
+            signed("/api/v1/namespaces/{ns}/packages/{name}", "GET, PUT, DELETE")
+                .get(packages::get)
+                .put(packages::put)
+                .delete(packages::delete),
         )
         .service(signed("/api/v1/namespaces/{ns}/activations", "GET").get(activations::list))
         .service(signed("/api/v1/namespaces/{ns}/activations/", "GET").get(activations::list))

@@ -7,3 +7,5 @@ pub mod action_put;
 pub mod actions;
 pub mod exec_put;
 pub mod members;
+pub mod package_put;
+pub mod packages;

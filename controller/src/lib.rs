@@ -40,6 +40,7 @@ use tracing::error;
 
 use crate::api::app::App;
 use crate::entities::actions::Actions;
+use crate::entities::packages::Packages;
 use crate::entitlement::{Entitlement, Throttles};
 use crate::gate::Gate;
 use crate::invoke::Invoke;
@@ -192,6 +193,13 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
     let known_packages = EntityCache::new(artifacts.clone(), EntityKind::Package, PACKAGES);
     shutdown.spawn("packages", known_packages.clone().follow(shutdown.clone()));
     let entitlement = Entitlement::new(known_packages.clone(), balancer.clone(), clock.clone(), throttles);
+    let packages = Packages::new(
+        artifacts.clone(),
+        known_packages.clone(),
+        cache.clone(),
+        clock.clone(),
+        config.parameter_storage.ciphers(),
+    );
     let actions = Actions::new(artifacts, cache.clone(), clock.clone(), config.clone(), manifest.clone());
     let primitive = Primitive {
         id,
@@ -209,6 +217,7 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         secret,
         entitlement,
         actions,
+        packages,
         invoke: Invoke { resolver: Resolver { actions: cache, packages: known_packages }, primitive },
         records,
         activations,

@@ -13,6 +13,7 @@ use common::entity::exec::Exec;
 use common::entity::identity::Right;
 use common::entity::limits::{ActionLimits, UserLimits};
 use common::entity::name::{EntityName, EntityPath, Fqn};
+use common::entity::package::Binding;
 use common::entity::parameters::Parameters;
 use common::entity::version::SemVer;
 use common::manifest::Manifest;
@@ -25,10 +26,11 @@ use super::caller::Caller;
 use super::error::ApiError;
 use super::limits::parameter_size;
 use super::path::{Place, check_action, check_collection};
-use super::query::Query;
+use super::query::{Page, Query};
 use super::{answer, body};
 use crate::entities::action_put::{ActionPut, Draft};
 use crate::entities::actions::{Coded, Overwrite};
+use crate::entities::packages::Whereabouts;
 use crate::entitlement::rights::Resource;
 
 /// The collection's name, in answers and texts.
@@ -44,7 +46,22 @@ pub async fn list(app: Data, caller: Caller, request: HttpRequest) -> Result<Htt
     let namespace = Place::of(&request, &caller)?.namespace;
     check_collection(&app, &caller, &namespace).await?;
     let page = Query::of(&request)?.page(COLLECTION, &app.config.query_limit)?;
-    let path = EntityPath::of(&namespace);
+    show_list(&app, EntityPath::of(&namespace), page).await
+}
+
+/// `GET …/actions/{package}/`: of a binding, what is in the package that it is bound to.
+pub async fn list_package(app: Data, caller: Caller, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let place = Place::of(&request, &caller)?;
+    let package = EntityName::parse(place.first())?;
+    let resource = Resource { namespace: &place.namespace, package: Some(&package), name: None };
+    app.entitlement.check(&caller.identity, Right::Read, &resource).await?;
+    let package = app.packages.get(&Fqn::new(EntityPath::of(&place.namespace), package)).await?;
+    let page = Query::of(&request)?.page(COLLECTION, &app.config.query_limit)?;
+    let path = package.binding.as_ref().map_or_else(|| package.path(), Binding::path);
+    show_list(&app, path, page).await
+}
+
+async fn show_list(app: &App, path: EntityPath, page: Page) -> Result<HttpResponse, ApiError> {
     if page.count {
         let total = app.actions.count(path).await?;
         return Ok(answer::json(&json!({ COLLECTION: page.counted(total) })));
@@ -53,23 +70,29 @@ pub async fn list(app: Data, caller: Caller, request: HttpRequest) -> Result<Htt
     Ok(answer::json(&actions.iter().map(ActionSummary::from).collect::<Vec<_>>()))
 }
 
-/// `GET …/actions/{package}/`: nobody has a package that may be read.
-pub async fn list_package(app: Data, caller: Caller, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let place = Place::of(&request, &caller)?;
-    let package = EntityName::parse(place.first())?;
-    let resource = Resource { namespace: &place.namespace, package: Some(&package), name: None };
-    app.entitlement.check(&caller.identity, Right::Read, &resource).await?;
-    Err(ApiError::NotFound)
-}
-
-/// `GET …/actions/[{package}/]{name}`
+/// `GET …/actions/[{package}/]{name}`: with the parameters of its package.
 pub async fn get(app: Data, caller: Caller, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let fqn = entitled(&app, &caller, &request, Right::Read).await?;
-    if Query::of(&request)?.flag("code", true)? {
-        show(&app.actions.get_coded(&fqn).await?)
-    } else {
-        show(&Coded { action: app.actions.get(&fqn).await?, code: None })
+    let with_code = Query::of(&request)?.flag("code", true)?;
+    let execute_only = app.config.shared_packages_execute_only;
+    if execute_only && *caller.namespace() != fqn.namespace() {
+        let why = format!("for '{}' since it's an action in a shared package", fqn.path);
+        return Err(ApiError::ExecuteOnly(why));
     }
+    let Whereabouts { fqn: real, inherited } = app.packages.locate(&fqn).await?;
+    if execute_only && real.namespace() != fqn.namespace() {
+        let id = fqn.id();
+        let why = format!("for '{id}'. Resource does not exist or is an action in a shared package binding.");
+        return Err(ApiError::ExecuteOnly(why));
+    }
+    let mut coded = if with_code {
+        app.actions.get_coded(&real).await?
+    } else {
+        Coded { action: app.actions.get(&real).await?, code: None }
+    };
+    coded.action.parameters = inherited.merged(&coded.action.parameters);
+    // As upstream, only without the code.
+    show(&coded, real.binding.as_ref().filter(|_| !with_code))
 }
 
 /// `PUT …/actions/[{package}/]{name}`
@@ -86,7 +109,11 @@ pub async fn put(
     let own = &caller.identity.limits;
     let (put, overwrite) = bind(&app, own, body, overwrite).await?;
     let coded = app.actions.put(&fqn, put, overwrite, own).await?;
-    if app.config.feature_flags.require_response_payload { show(&coded) } else { Ok(answer::text("OK")) }
+    if app.config.feature_flags.require_response_payload {
+        show(&coded, None)
+    } else {
+        Ok(answer::text("OK"))
+    }
 }
 
 /// `DELETE …/actions/[{package}/]{name}`
@@ -94,7 +121,7 @@ pub async fn delete(app: Data, caller: Caller, request: HttpRequest) -> Result<H
     let fqn = entitled(&app, &caller, &request, Right::Delete).await?;
     let coded = app.actions.delete(&fqn).await?;
     if app.config.feature_flags.require_response_payload {
-        show(&coded)
+        show(&coded, None)
     } else {
         Ok(HttpResponse::NoContent().finish())
     }
@@ -135,12 +162,12 @@ fn bind_here(
     Ok((draft.bind()?, overwrite))
 }
 
-fn show(coded: &Coded) -> Result<HttpResponse, ApiError> {
+fn show(coded: &Coded, binding: Option<&EntityPath>) -> Result<HttpResponse, ApiError> {
     let Coded { action, code } = coded;
     let code = code.as_deref().map(std::str::from_utf8).transpose().map_err(|error| {
         ApiError::from(StoreError::Corrupt { id: action.fqn().id(), source: error.into() })
     })?;
-    Ok(answer::json(&ActionView::new(action, code)))
+    Ok(answer::json(&ActionView::new(action, code, binding)))
 }
 
 /// An action as GET, PUT and DELETE answer it.
@@ -155,10 +182,13 @@ struct ActionView<'a> {
     version: SemVer,
     publish: bool,
     updated: Millis,
+    /// By which it was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    binding: Option<&'a EntityPath>,
 }
 
 impl<'a> ActionView<'a> {
-    fn new(action: &'a Action, code: Option<&'a str>) -> Self {
+    fn new(action: &'a Action, code: Option<&'a str>, binding: Option<&'a EntityPath>) -> Self {
         Self {
             namespace: &action.namespace,
             name: &action.name,
@@ -169,6 +199,7 @@ impl<'a> ActionView<'a> {
             version: action.version,
             publish: action.publish,
             updated: action.updated,
+            binding,
         }
     }
 }

@@ -14,6 +14,7 @@ use prometheus::Registry;
 use tokio::sync::watch;
 
 use crate::entities::actions::Actions;
+use crate::entities::packages::Packages;
 use crate::entitlement::Entitlement;
 use crate::gate::Gate;
 use crate::invoke::Invoke;
@@ -36,6 +37,8 @@ pub struct App {
     pub entitlement: Entitlement,
     /// Actions as entities.
     pub actions: Actions,
+    /// Packages as entities.
+    pub packages: Packages,
     /// Whatever is to be run.
     pub invoke: Invoke,
     /// Activations that this controller records itself.

@@ -15,6 +15,7 @@ use super::web_actions::render::Unfit;
 use crate::entities::action_put::TooLarge;
 use crate::entities::actions::ActionError;
 use crate::entities::members::Malformed;
+use crate::entities::packages::PackageError;
 use crate::entitlement::Denial;
 use crate::invoke::InvokeError;
 use crate::invoke::resolve::ResolveError;
@@ -41,6 +42,12 @@ pub enum ApiError {
     /// No such entity.
     #[error("The requested resource does not exist.")]
     NotFound,
+    /// No such entity of the caller's; it is named.
+    #[error("The requested resource '{0}' does not exist.")]
+    NotFoundByName(String),
+    /// What may be run but not read.
+    #[error("GET not permitted {0}")]
+    ExecuteOnly(String),
     /// Not the caller's.
     #[error("The supplied authentication is not authorized to access '{0}'.")]
     Forbidden(String),
@@ -53,6 +60,27 @@ pub enum ApiError {
     /// A binding that leads back to itself.
     #[error("Package binding '{0}' contains a circular reference.")]
     CircularBinding(String),
+    /// A name that no package may have.
+    #[error("Package name '{0}' is reserved.")]
+    ReservedPackage(String),
+    /// A package that is to become a binding.
+    #[error("Resource is a package and cannot be converted into a binding.")]
+    Unbindable,
+    /// A binding to nothing.
+    #[error("Binding references a package that does not exist.")]
+    NoProvider,
+    /// A binding to a binding.
+    #[error("Cannot bind to another package binding.")]
+    ProviderIsBinding,
+    /// A binding to something else.
+    #[error("Cannot bind to a resource that is not a package.")]
+    ProviderIsOther,
+    /// A package that is to be deleted, with so many actions in it.
+    #[error(
+        "Package not empty (contains {0} {entities}). Set force param or delete package contents.",
+        entities = if *.0 == 1 { "entity" } else { "entities" }
+    )]
+    PackageNotEmpty(u64),
     /// It is there already.
     #[error("resource already exists")]
     Exists,
@@ -181,16 +209,26 @@ impl ResponseError for ApiError {
             | Self::DocsWithCount
             | Self::InnerLimits
             | Self::ThroughBinding
+            | Self::ReservedPackage(_)
+            | Self::NoProvider
+            | Self::ProviderIsBinding
             | Self::Unfit(Unfit::Media(_) | Unfit::UnknownType | Unfit::OtherType)
             | Self::NotProcessed => StatusCode::BAD_REQUEST,
             Self::NotYetReady => StatusCode::ACCEPTED,
             Self::NoCredentials | Self::BadCredentials | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) | Self::KindForbidden(_) => StatusCode::FORBIDDEN,
-            Self::Unrouted | Self::NotFound | Self::Unfit(Unfit::NoProperty) => StatusCode::NOT_FOUND,
+            Self::Forbidden(_) | Self::KindForbidden(_) | Self::ExecuteOnly(_) => StatusCode::FORBIDDEN,
+            Self::Unrouted | Self::NotFound | Self::NotFoundByName(_) | Self::Unfit(Unfit::NoProperty) => {
+                StatusCode::NOT_FOUND
+            }
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable | Self::OnlyAvailableAs(_) => StatusCode::NOT_ACCEPTABLE,
             Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
-            Self::Exists | Self::OtherKind | Self::Conflict => StatusCode::CONFLICT,
+            Self::Exists
+            | Self::OtherKind
+            | Self::Conflict
+            | Self::Unbindable
+            | Self::ProviderIsOther
+            | Self::PackageNotEmpty(_) => StatusCode::CONFLICT,
             Self::TooLarge { .. } | Self::Oversized => StatusCode::PAYLOAD_TOO_LARGE,
             Self::CircularBinding(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
@@ -239,6 +277,23 @@ impl From<ActionError> for ApiError {
             ActionError::Limit(limit) => Self::Invalid(limit.to_string()),
             ActionError::Instances(allowed) => Self::Instances(allowed),
             ActionError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<PackageError> for ApiError {
+    fn from(error: PackageError) -> Self {
+        match error {
+            PackageError::Missing => Self::NotFound,
+            PackageError::OtherKind => Self::OtherKind,
+            PackageError::Exists => Self::Exists,
+            PackageError::Reserved(name) => Self::ReservedPackage(name),
+            PackageError::Unbindable => Self::Unbindable,
+            PackageError::NoProvider => Self::NoProvider,
+            PackageError::ProviderIsBinding => Self::ProviderIsBinding,
+            PackageError::ProviderIsOther => Self::ProviderIsOther,
+            PackageError::NotEmpty(count) => Self::PackageNotEmpty(count),
+            PackageError::Store(error) => error.into(),
         }
     }
 }
@@ -311,6 +366,16 @@ mod tests {
                 ApiError::Forbidden("ns/a".into()),
                 403,
                 "The supplied authentication is not authorized to access 'ns/a'.",
+            ),
+            (
+                ApiError::PackageNotEmpty(1),
+                409,
+                "Package not empty (contains 1 entity). Set force param or delete package contents.",
+            ),
+            (
+                ApiError::PackageNotEmpty(2),
+                409,
+                "Package not empty (contains 2 entities). Set force param or delete package contents.",
             ),
             (ApiError::MethodNotAllowed("GET"), 405, "HTTP method not allowed, supported methods: GET"),
             (ApiError::NamespaceTooLong(257), 400, "Namespace longer than allowed: 257 > 256."),

@@ -6,7 +6,6 @@ use common::entity::limits::{ActionLimitsPut, ByteSize};
 use common::entity::parameters::Parameters;
 use common::entity::version::SemVer;
 use common::manifest::Manifest;
-use serde_json::value::RawValue;
 
 use super::exec_put::ExecPut;
 use super::members::{Malformed, Members, parse_value};
@@ -21,6 +20,19 @@ pub struct TooLarge {
     pub size: u64,
     /// What it may have.
     pub allowed: u64,
+}
+
+impl TooLarge {
+    /// Measures parts by name, size and limit; the first that is too large is told.
+    pub fn check(parts: &[(&'static str, Option<u64>, ByteSize)]) -> Result<(), Self> {
+        for &(part, size, allowed) in parts {
+            let (size, allowed) = (size.unwrap_or(0), allowed.bytes());
+            if size > allowed {
+                return Err(Self { part, size, allowed });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What a PUT says about an action; what it leaves out is absent.
@@ -61,8 +73,8 @@ impl<'a> Draft<'a> {
         let members = Members::of(parse_value(body)?)?;
         let put = ActionPut {
             exec: members.get("exec").map(|value| ExecPut::parse(value, manifest)).transpose()?,
-            parameters: members.get("parameters").map(parameters).transpose()?,
-            annotations: members.get("annotations").map(parameters).transpose()?,
+            parameters: members.parameters("parameters")?,
+            annotations: members.parameters("annotations")?,
             ..ActionPut::default()
         };
         Ok(Self { members, put })
@@ -71,18 +83,11 @@ impl<'a> Draft<'a> {
     /// Measures code, parameters and annotations; the first that is too large is told.
     pub fn check_sizes(&self, exec: ByteSize, parameters: ByteSize) -> Result<(), TooLarge> {
         let put = &self.put;
-        let parts = [
+        TooLarge::check(&[
             ("exec", put.exec.as_ref().map(|put| put.size), exec),
             ("parameters", put.parameters.as_ref().map(Parameters::size), parameters),
             ("annotations", put.annotations.as_ref().map(Parameters::size), parameters),
-        ];
-        for (part, size, allowed) in parts {
-            let (size, allowed) = (size.unwrap_or(0), allowed.bytes());
-            if size > allowed {
-                return Err(TooLarge { part, size, allowed });
-            }
-        }
-        Ok(())
+        ])
     }
 
     /// Binds the rest.
@@ -92,30 +97,14 @@ impl<'a> Draft<'a> {
             let limits = serde_json::from_str(limits.get())?;
             put.limits = ActionLimitsPut::parse(&limits).map_err(|error| Malformed(error.to_string()))?;
         }
-        put.version = match members.text("version") {
-            None => None,
-            Some(text) => Some(
-                text.ok()
-                    .and_then(|text| SemVer::parse(&text).ok())
-                    .ok_or_else(|| Malformed::new("semantic version malformed"))?,
-            ),
-        };
-        put.publish = match members.get("publish").map(RawValue::get) {
-            None => None,
-            Some("true") => Some(true),
-            Some("false") => Some(false),
-            Some(other) => return Err(Malformed(format!("Expected JsBoolean, but got {other}"))),
-        };
+        put.version = members.version()?;
+        put.publish = members.flag("publish")?;
         if let Some(keys) = members.get("delAnnotations") {
             put.del_annotations = serde_json::from_str(keys.get())
                 .map_err(|_| Malformed::new("Expected 'delAnnotations' to be a List of String"))?;
         }
         Ok(put)
     }
-}
-
-fn parameters(value: &RawValue) -> Result<Parameters, Malformed> {
-    serde_json::from_str(value.get()).map_err(|_| Malformed::new("parameters malformed!"))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use common::entity::parameters::Parameters;
+use common::entity::version::SemVer;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
@@ -62,6 +64,34 @@ impl<'a> Members<'a> {
     /// Whether there is a member of that name, null or not.
     pub fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Parameters or annotations.
+    pub fn parameters(&self, name: &str) -> Result<Option<Parameters>, Malformed> {
+        let malformed = |_| Malformed::new("parameters malformed!");
+        self.get(name).map(|value| serde_json::from_str(value.get()).map_err(malformed)).transpose()
+    }
+
+    /// The member `version`.
+    pub fn version(&self) -> Result<Option<SemVer>, Malformed> {
+        let Some(text) = self.text("version") else { return Ok(None) };
+        let version = text.ok().and_then(|text| SemVer::parse(&text).ok());
+        version.map(Some).ok_or_else(|| Malformed::new("semantic version malformed"))
+    }
+
+    /// A member that must be true or false.
+    pub fn flag(&self, name: &str) -> Result<Option<bool>, Malformed> {
+        match self.get(name).map(RawValue::get) {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(other) => Err(Malformed(format!("Expected JsBoolean, but got {other}"))),
+        }
     }
 
     /// A member that must be a text: `Err` if it is anything else, `None` if it is absent or null.
