@@ -65,6 +65,25 @@ impl Namespace {
         name
     }
 
+    /// Creates a package or binding; returns its name, which is unique.
+    pub async fn put_package(&self, stem: &str, body: &Value) -> String {
+        let name = place::unique(stem);
+        self.put(format!("packages/{name}"), body).await.expect(200);
+        name
+    }
+
+    /// Creates an action of this code in a package, in the default Node kind; returns `package/action`.
+    pub async fn put_js_in(&self, package: &str, name: &str, code: &str) -> String {
+        let path = format!("{package}/{name}");
+        self.put(format!("actions/{path}"), &fixtures::js(code)).await.expect(200);
+        path
+    }
+
+    /// The path of something in this namespace, for callers from anywhere.
+    pub fn path(&self, rest: &str) -> String {
+        format!("/api/v1/namespaces/{}/{rest}", self.name)
+    }
+
     /// Updates an action; returns what the server answers, which is the action.
     pub async fn update(&self, name: &str, body: &Value) -> Value {
         self.put(format!("actions/{name}?overwrite=true"), body).await.expect(200).json()
