@@ -9,4 +9,5 @@ mod activations;
 mod fuzz;
 mod harness;
 mod invocations;
+mod packages;
 mod transport;
