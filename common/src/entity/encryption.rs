@@ -87,19 +87,15 @@ impl Ciphers {
     /// These parameters as they are stored: those that are not sealed yet are, if anything is.
     pub fn sealed(&self, parameters: &Parameters) -> Parameters {
         let Some(cipher) = self.current else { return parameters.clone() };
-        parameters
-            .iter()
-            .map(|parameter| match self.seal(cipher, parameter.value.get()) {
-                Some(text) if parameter.encryption.is_none() && parameter.value.get() != "null" => {
-                    Parameter {
-                        value: json::raw(&text),
-                        encryption: Some(cipher.as_str().to_owned()),
-                        ..parameter.clone()
-                    }
-                }
-                _ => parameter.clone(),
-            })
-            .collect()
+        let seal = |parameter: &Parameter| {
+            if parameter.encryption.is_some() || parameter.value.get() == "null" {
+                return parameter.clone();
+            }
+            let Some(text) = self.seal(cipher, parameter.value.get()) else { return parameter.clone() };
+            let encryption = Some(cipher.as_str().to_owned());
+            Parameter { value: json::raw(&text), encryption, ..parameter.clone() }
+        };
+        parameters.iter().map(seal).collect()
     }
 
     /// Arguments with their sealed values opened. `locked` names them, and their ciphers.
