@@ -87,7 +87,8 @@ pub fn routes(config: &mut ServiceConfig) {
             signed("/api/v1/namespaces/{ns}/packages/{name}", "GET, PUT, DELETE")
                 .get(packages::get)
                 .put(packages::put)
-                .delete(packages::delete),
+                .delete(packages::delete)
+                .post(packages::post),
         )
         .service(signed("/api/v1/namespaces/{ns}/activations", "GET").get(activations::list))
         .service(signed("/api/v1/namespaces/{ns}/activations/", "GET").get(activations::list))

@@ -119,6 +119,9 @@ async fn cases_199_202_203_223_what_is_not_there() {
     me.get(format!("packages/{there}/bar")).await.expect(404);
     me.get(format!("packages/{there}/")).await.expect(404);
     me.post(format!("packages/{there}"), &json!({})).await.expect_any(&[404, 405]);
+    // What `wsk package refresh` asks for, and what upstream tells it.
+    let answer = me.post("packages/refresh", &json!({})).await.expect(403);
+    answer.error(&forbidden(&format!("{}/refresh", me.name)));
 }
 
 #[tokio::test]

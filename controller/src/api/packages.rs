@@ -114,6 +114,16 @@ pub async fn delete(app: Data, caller: Caller, request: HttpRequest) -> Result<H
     }
 }
 
+/// `POST …/packages/{name}`: nothing is done with a package but read and written. `wsk package refresh` asks
+/// for more, and reads upstream's answer.
+pub async fn post(caller: Caller, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let fqn = Place::of(&request, &caller)?.action()?;
+    match fqn.name.as_str() {
+        "refresh" => Err(ApiError::Forbidden(fqn.id())),
+        _ => Err(ApiError::MethodNotAllowed("GET, PUT, DELETE")),
+    }
+}
+
 /// The package that a request names, if the caller may write it.
 async fn entitled(app: &App, caller: &Caller, request: &HttpRequest, right: Right) -> Result<Fqn, ApiError> {
     let fqn = Place::of(request, caller)?.action()?;
