@@ -238,4 +238,23 @@ mod tests {
         }
         assert_eq!(format!("{:?}", ciphers(Some(Cipher::Aes128))), "Ciphers(Some(Aes128))");
     }
+
+    /// Made by OpenSSL, of the nonce 0, 1, 2, …: that no other implementation reads a stored value otherwise.
+    #[test]
+    fn what_another_implementation_sealed_is_opened() {
+        for (cipher, sealed) in [
+            ("aes-128", "AAAADAABAgMEBQYHCAkKC2N4rJxMuB0iXF/WE+IiRAlXswCRjfXIPVp9nJf3bA=="),
+            (
+                "aes-256",
+                "AAAAgAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj9AQUJDREVG\
+                 R0hJSktMTU5PUFFSU1RVVldYWVpbXF1eX2BhYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ent8fX5/N7mY4zQljQV//H+aRtvOz6Le\
+                 RDNObjyLPIUHBNZ/",
+            ),
+        ] {
+            let arguments = json::raw(&serde_json::json!({ "a": sealed }));
+            let named = BTreeMap::from([("a".to_owned(), cipher.to_owned())]);
+            let opened = ciphers(None).opened(&arguments, &named).unwrap();
+            assert_eq!(opened.get(), r#"{"a":{"a":[1,"ü"]}}"#);
+        }
+    }
 }
