@@ -20,6 +20,9 @@ use tracing::warn;
 use super::actions::Overwrite;
 use super::package_put::PackagePut;
 
+/// So many actions of a package are read at once while they are deleted.
+const AT_ONCE: u64 = 100;
+
 /// Why a package cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
@@ -202,12 +205,19 @@ impl Packages {
         Ok(found.entity.clone())
     }
 
+    /// Deletes all that a query finds, also what is added meanwhile.
     async fn empty(&self, query: &EntityQuery) -> Result<(), StoreError> {
-        for action in self.store.list(query).await? {
-            self.store.delete(&action.id, &action.revision).await?;
-            self.actions.invalidate(&action.id);
+        let query = EntityQuery { limit: AT_ONCE, ..query.clone() };
+        loop {
+            let actions = self.store.list(&query).await?;
+            if actions.is_empty() {
+                return Ok(());
+            }
+            for action in actions {
+                self.store.delete(&action.id, &action.revision).await?;
+                self.actions.invalidate(&action.id);
+            }
         }
-        Ok(())
     }
 
     async fn check_provider(&self, binding: &Binding) -> Result<(), PackageError> {
