@@ -30,3 +30,7 @@ mod parameter_storage;
 mod sizes;
 mod throttles;
 mod transport;
+mod web;
+mod web_access;
+mod web_answer;
+mod web_request;
