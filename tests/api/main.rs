@@ -33,4 +33,5 @@ mod transport;
 mod web;
 mod web_access;
 mod web_answer;
+mod web_packages;
 mod web_request;

@@ -95,7 +95,8 @@ async fn admit<'a>(
     payload: web::Payload,
 ) -> Result<Call<'a>, ApiError> {
     let namespace = path.fqn.namespace();
-    let owner = app.identities.by_namespace(namespace.as_str()).await?.ok_or(ApiError::NotFound)?;
+    let owner = app.identities.by_namespace(namespace.as_str()).await.map_err(unreadable)?;
+    let owner = owner.ok_or(ApiError::NotFound)?;
     let action = app.invoke.resolver.resolve(&path.fqn).await.map_err(hidden)?;
     if !action.action.entity.annotations.is_true(WEB_EXPORT) {
         return Err(ApiError::NotFound);
@@ -113,11 +114,14 @@ async fn admit<'a>(
 /// Why there is no action is not told.
 fn hidden(error: ResolveError) -> ApiError {
     match error {
-        ResolveError::Missing
-        | ResolveError::OtherKind
-        | ResolveError::Store(StoreError::Conflict(_) | StoreError::Corrupt { .. }) => ApiError::NotFound,
-        ResolveError::Store(error @ StoreError::Unavailable { .. }) => error.into(),
+        ResolveError::Missing | ResolveError::OtherKind => ApiError::NotFound,
+        ResolveError::Store(error) => unreadable(error),
     }
+}
+
+/// What cannot be read is not there; a store that is away is another matter.
+fn unreadable(error: StoreError) -> ApiError {
+    if error.is_retryable() { error.into() } else { ApiError::NotFound }
 }
 
 impl Call<'_> {
