@@ -119,6 +119,35 @@ impl Document {
     }
 }
 
+/// One of several writes that are done together.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// As [`ArtifactStore::put`].
+    Put(Document, Option<Revision>),
+    /// As [`ArtifactStore::delete`]: which document, and its revision.
+    Delete(String, Revision),
+    /// None, but the others are done only if that document is at that revision, or is not there.
+    Unchanged(String, Option<Revision>),
+}
+
+impl Write {
+    /// Which document.
+    pub fn id(&self) -> String {
+        match self {
+            Self::Put(document, _) => document.id(),
+            Self::Delete(id, _) | Self::Unchanged(id, _) => id.clone(),
+        }
+    }
+
+    /// Which document it changes, if any.
+    fn changes(&self) -> Option<String> {
+        match self {
+            Self::Put(..) | Self::Delete(..) => Some(self.id()),
+            Self::Unchanged(..) => None,
+        }
+    }
+}
+
 /// A stored entity.
 #[derive(Clone, Debug)]
 pub struct Stored {
@@ -175,6 +204,9 @@ pub trait ArtifactStore: Send + Sync {
     async fn put(&self, document: &Document, expected: Option<&Revision>) -> Result<Revision, StoreError>;
     /// Deletes that revision.
     async fn delete(&self, id: &str, expected: &Revision) -> Result<(), StoreError>;
+    /// Writes several documents, each of an id of its own: all of them or none. [`StoreError::Conflict`]
+    /// names one that stands in the way.
+    async fn write_all(&self, writes: &[Write]) -> Result<(), StoreError>;
     /// One page of documents.
     async fn list(&self, query: &EntityQuery) -> Result<Vec<Stored>, StoreError>;
     /// How many documents match, `skip` and `limit` left aside.

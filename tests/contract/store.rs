@@ -127,6 +127,8 @@ macro_rules! suite {
                     lists_know_namespaces_packages_and_the_public,
                     a_corrupt_document_fails_only_when_read_as_its_type,
                     of_many_writers_of_one_revision_one_wins,
+                    several_documents_are_written_together_or_not_at_all,
+                    writers_of_several_documents_do_not_wait_for_each_other,
                     changes_are_announced_here_and_to_other_processes,
                     what_was_written_is_there_after_a_new_start,
                 }

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use common::clock::Millis;
 use common::entity::exec::CodeRef;
 use common::entity::name::{EntityName, EntityPath};
-use common::store::{ArtifactStore, Change, Document, EntityKind, EntityQuery, Revision, StoreError, Stored};
+use common::store::{
+    ArtifactStore, Change, Document, EntityKind, EntityQuery, Revision, StoreError, Stored, Write,
+};
 use serde_json::json;
 
 use super::{Place, Process, noticed, quiet};
@@ -191,6 +193,91 @@ pub(super) async fn of_many_writers_of_one_revision_one_wins(place: impl Place, 
     let results = futures::future::join_all(writes).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
     assert!(results.into_iter().filter(Result::is_err).all(is_conflict));
+    one.stop().await;
+    two.stop().await;
+}
+
+pub(super) async fn several_documents_are_written_together_or_not_at_all(_: impl Place, one: Process) {
+    let store = one.artifacts.as_ref();
+    let mut changes = store.changes();
+    quiet(&mut changes).await;
+    let trigger = put(store, &document(EntityKind::Trigger, "ns/t", 1)).await;
+    let rule = |updated| document(EntityKind::Rule, "ns/r", updated);
+    let linked = document(EntityKind::Trigger, "ns/t", 2);
+    let both = [Write::Put(rule(2), None), Write::Put(linked.clone(), Some(trigger.clone()))];
+    store.write_all(&both).await.unwrap();
+    let (rule_at, linked_at) = (revision_of(store, "ns/r").await, revision_of(store, "ns/t").await);
+    assert_eq!((number(&rule_at), number(&linked_at)), (1, 2));
+    for id in ["ns/t", "ns/r", "ns/t"] {
+        assert_eq!(changes.recv().await.unwrap(), Change::Entity(id.into()));
+    }
+    // Whichever of them is in the way, nothing is written.
+    let unlinked = document(EntityKind::Trigger, "ns/t", 3);
+    for (writes, id) in [
+        ([Write::Put(rule(3), None), Write::Put(unlinked.clone(), Some(linked_at.clone()))], "ns/r"),
+        (
+            [Write::Delete("ns/r".into(), rule_at.clone()), Write::Put(unlinked.clone(), Some(trigger))],
+            "ns/t",
+        ),
+    ] {
+        let refused = store.write_all(&writes).await;
+        assert!(matches!(&refused, Err(StoreError::Conflict(at)) if at == id), "{refused:?}");
+    }
+    assert_eq!(revision_of(store, "ns/t").await, linked_at);
+    assert_eq!(revision_of(store, "ns/r").await, rule_at);
+    // What is only relied on counts as well, and is left alone.
+    for (id, relied_on) in
+        [("ns/t", Some(rule_at.clone())), ("ns/t", None), ("ns/none", Some(rule_at.clone()))]
+    {
+        let drop = Write::Delete("ns/r".into(), rule_at.clone());
+        let refused = store.write_all(&[drop, Write::Unchanged(id.into(), relied_on)]).await;
+        assert!(matches!(&refused, Err(StoreError::Conflict(at)) if at == id), "{refused:?}");
+    }
+    let absent = Write::Unchanged("ns/none".into(), None);
+    let still = Write::Unchanged("ns/t".into(), Some(linked_at.clone()));
+    store.write_all(&[Write::Delete("ns/r".into(), rule_at), still, absent]).await.unwrap();
+    assert!(store.get("ns/r").await.unwrap().is_none());
+    assert_eq!(revision_of(store, "ns/t").await, linked_at);
+    assert_eq!(changes.recv().await.unwrap(), Change::Entity("ns/r".into()));
+    assert!(changes.try_recv().is_err());
+    // Code comes and goes with them as with a single write.
+    let digest = CodeRef::of("x").digest;
+    store.write_all(&[Write::Put(action("ns/a", 1, "x", true), None)]).await.unwrap();
+    assert!(store.code(&digest).await.unwrap().is_some());
+    let at = revision_of(store, "ns/a").await;
+    store.write_all(&[Write::Delete("ns/a".into(), at)]).await.unwrap();
+    assert!(store.code(&digest).await.unwrap().is_none());
+    one.stop().await;
+}
+
+async fn revision_of(store: &dyn ArtifactStore, id: &str) -> Revision {
+    store.get(id).await.unwrap().unwrap().revision
+}
+
+pub(super) async fn writers_of_several_documents_do_not_wait_for_each_other(place: impl Place, one: Process) {
+    let two = place.open().await;
+    for id in ["ns/a", "ns/b"] {
+        put(one.artifacts.as_ref(), &action(id, 1, id, true)).await;
+    }
+    let writers = (0..8).map(|writer| {
+        let store = if writer % 2 == 0 { &one.artifacts } else { &two.artifacts };
+        let store = store.clone();
+        async move {
+            for round in 0..10 {
+                let mut writes = Vec::new();
+                for (id, code) in [("ns/a", "x"), ("ns/b", "y")] {
+                    let revision = store.get(id).await.unwrap().map(|stored| stored.revision);
+                    writes.push(Write::Put(action(id, 100 * writer + round, code, true), revision));
+                }
+                if writer % 4 > 1 {
+                    writes.reverse();
+                }
+                let done = store.write_all(&writes).await;
+                assert!(done.is_ok() || is_conflict(done));
+            }
+        }
+    });
+    futures::future::join_all(writers).await;
     one.stop().await;
     two.stop().await;
 }

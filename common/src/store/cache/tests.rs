@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::super::sqlite::SqliteStores;
-use super::super::{Document, EntityQuery, KeyRecord, Stored, SubjectRecord};
+use super::super::{Document, EntityQuery, KeyRecord, Stored, SubjectRecord, Write};
 use super::*;
 use crate::clock::Millis;
 use crate::entity::name::{EntityName, EntityPath};
@@ -34,6 +34,9 @@ impl ArtifactStore for Gated {
     }
     async fn delete(&self, id: &str, expected: &Revision) -> Result<(), StoreError> {
         self.inner.delete(id, expected).await
+    }
+    async fn write_all(&self, writes: &[Write]) -> Result<(), StoreError> {
+        self.inner.write_all(writes).await
     }
     async fn list(&self, query: &EntityQuery) -> Result<Vec<Stored>, StoreError> {
         self.inner.list(query).await

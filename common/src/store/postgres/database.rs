@@ -132,12 +132,12 @@ impl Database {
         sqlx::query(NOTIFY).bind(CHANNEL).bind(notice.to_string()).execute(write).await.map(drop)
     }
 
-    /// Runs a write to its end even if the caller goes away half-way, and announces the change here
-    /// unless it is known not to have happened.
+    /// Runs a write to its end even if the caller goes away half-way, and announces the changes here
+    /// unless they are known not to have happened.
     pub(super) async fn finish<T: Send + 'static>(
         self: &Arc<Self>,
         operation: &'static str,
-        change: Change,
+        changes: Vec<Change>,
         work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
         let database = self.clone();
@@ -151,7 +151,9 @@ impl Database {
                     database.mark.fetch_add(1, Ordering::SeqCst);
                 }
             }
-            let _ = database.changes.send(change);
+            for change in changes {
+                let _ = database.changes.send(change);
+            }
             done
         };
         self.writes.spawn("store-write", work).await.map_err(failed(operation))?

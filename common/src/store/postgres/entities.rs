@@ -2,6 +2,8 @@
 //!
 //! A write locks its document's row. Who brings, keeps or drops code also holds a lock on its digest
 //! until the end of the transaction, so that code is never swept while somebody begins to refer to it.
+//! Who writes several documents locks all rows before all code, each in order, so that no two writers
+//! wait for each other.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,8 +14,12 @@ use sqlx::PgConnection;
 use tokio::sync::broadcast;
 
 use super::super::rows::{EntityRow, code_is_missing, code_of, revision, signed, tag};
-use super::super::{ArtifactStore, Change, Document, EntityQuery, Revision, StoreError, Stored};
+use super::super::{ArtifactStore, Change, Document, EntityQuery, Revision, StoreError, Stored, Write};
 use super::database::{Database, failed};
+
+/// What is told of a write that fails.
+const WRITE: &str = "write an entity";
+const DROP: &str = "delete an entity";
 
 const GET: &str = "SELECT id, kind, revision, tag, doc FROM entities WHERE id = $1";
 const FIND: &str = "SELECT revision, tag, code_digest FROM entities WHERE id = $1 FOR UPDATE";
@@ -88,16 +94,23 @@ impl ArtifactStore for PostgresEntities {
     async fn put(&self, document: &Document, expected: Option<&Revision>) -> Result<Revision, StoreError> {
         let (database, document, expected) = (self.database.clone(), document.clone(), expected.cloned());
         let id = document.id();
-        let change = Change::Entity(id.clone());
+        let changes = vec![Change::Entity(id.clone())];
         let work = async move { put(&database, &id, document, expected).await };
-        self.database.finish("write an entity", change, work).await
+        self.database.finish(WRITE, changes, work).await
     }
 
     async fn delete(&self, id: &str, expected: &Revision) -> Result<(), StoreError> {
         let (database, id, expected) = (self.database.clone(), id.to_owned(), expected.clone());
-        let change = Change::Entity(id.clone());
+        let changes = vec![Change::Entity(id.clone())];
         let work = async move { delete(&database, &id, &expected).await };
-        self.database.finish("delete an entity", change, work).await
+        self.database.finish(DROP, changes, work).await
+    }
+
+    async fn write_all(&self, writes: &[Write]) -> Result<(), StoreError> {
+        let (database, writes) = (self.database.clone(), writes.to_vec());
+        let changes = writes.iter().filter_map(Write::changes).map(Change::Entity).collect();
+        let work = async move { write_all(&database, writes).await };
+        self.database.finish(WRITE, changes, work).await
     }
 
     async fn list(&self, query: &EntityQuery) -> Result<Vec<Stored>, StoreError> {
@@ -138,6 +151,12 @@ struct Current {
     code: Option<String>,
 }
 
+impl Current {
+    fn revision(&self) -> Revision {
+        revision(self.number, &self.tag)
+    }
+}
+
 /// Reads and locks.
 async fn current(write: &mut PgConnection, id: &str) -> Result<Option<Current>, sqlx::Error> {
     let row: Option<(i64, String, Option<String>)> =
@@ -162,27 +181,80 @@ async fn put(
     document: Document,
     expected: Option<Revision>,
 ) -> Result<Revision, StoreError> {
-    const OPERATION: &str = "write an entity";
-    let mut write = database.pool().begin().await.map_err(failed(OPERATION))?;
-    let before = current(&mut write, id).await.map_err(failed(OPERATION))?;
-    let seen = before.as_ref().map(|before| revision(before.number, &before.tag));
-    if seen != expected {
+    let mut write = database.pool().begin().await.map_err(failed(WRITE))?;
+    let revision = put_in(database, &mut write, id, document, expected).await?;
+    write.commit().await.map_err(failed(WRITE))?;
+    Ok(revision)
+}
+
+async fn delete(database: &Database, id: &str, expected: &Revision) -> Result<(), StoreError> {
+    let mut write = database.pool().begin().await.map_err(failed(DROP))?;
+    delete_in(database, &mut write, id, expected).await?;
+    write.commit().await.map_err(failed(DROP))
+}
+
+async fn write_all(database: &Database, mut writes: Vec<Write>) -> Result<(), StoreError> {
+    writes.sort_by_key(Write::id);
+    let mut write = database.pool().begin().await.map_err(failed(WRITE))?;
+    let mut codes = BTreeSet::new();
+    for one in &writes {
+        let before = current(&mut write, &one.id()).await.map_err(failed(WRITE))?;
+        if one.changes().is_some() {
+            codes.extend(before.and_then(|before| before.code));
+        }
+        if let Write::Put(document, _) = one {
+            codes.extend(code_after(document));
+        }
+    }
+    lock_codes(&mut write, &codes).await.map_err(failed(WRITE))?;
+    for one in writes {
+        let id = one.id();
+        match one {
+            Write::Put(document, expected) => {
+                put_in(database, &mut write, &id, document, expected).await?;
+            }
+            Write::Delete(_, expected) => delete_in(database, &mut write, &id, &expected).await?,
+            Write::Unchanged(_, expected) => {
+                let current = current(&mut write, &id).await.map_err(failed(WRITE))?;
+                if current.map(|current| current.revision()) != expected {
+                    return Err(StoreError::Conflict(id));
+                }
+            }
+        }
+    }
+    write.commit().await.map_err(failed(WRITE))
+}
+
+/// The digest of the code that a document refers to once it is written.
+fn code_after(document: &Document) -> Option<String> {
+    let brought = document.code.as_ref().map(|(code, _)| code.digest.clone());
+    brought.or_else(|| code_of(&document.json).map(|code| code.digest))
+}
+
+async fn put_in(
+    database: &Database,
+    write: &mut PgConnection,
+    id: &str,
+    document: Document,
+    expected: Option<Revision>,
+) -> Result<Revision, StoreError> {
+    let before = current(write, id).await.map_err(failed(WRITE))?;
+    if before.as_ref().map(Current::revision) != expected {
         return Err(StoreError::Conflict(id.to_owned()));
     }
-    let brought = document.code.as_ref().map(|(code, _)| code.digest.clone());
-    let code = brought.or_else(|| code_of(&document.json).map(|code| code.digest));
+    let code = code_after(&document);
     let dropped =
         before.as_ref().and_then(|before| before.code.clone()).filter(|old| Some(old) != code.as_ref());
-    lock_codes(&mut write, code.iter().chain(&dropped)).await.map_err(failed(OPERATION))?;
+    lock_codes(write, code.iter().chain(&dropped)).await.map_err(failed(WRITE))?;
     match (&document.code, &code) {
         (Some((code, bytes)), _) => {
             let insert = sqlx::query(INSERT_CODE).bind(&code.digest).bind(&bytes[..]).execute(&mut *write);
-            insert.await.map_err(failed(OPERATION))?;
+            insert.await.map_err(failed(WRITE))?;
         }
         // A change that leaves the code alone does not bring it along.
         (None, Some(digest)) => {
             let found = sqlx::query_scalar(HAS_CODE).bind(digest).fetch_one(&mut *write);
-            if !found.await.map_err(failed(OPERATION))? {
+            if !found.await.map_err(failed(WRITE))? {
                 return Err(code_is_missing(id, digest));
             }
         }
@@ -204,33 +276,34 @@ async fn put(
         .bind(document.name.as_str())
         .execute(&mut *write)
         .await
-        .map_err(failed(OPERATION))?;
+        .map_err(failed(WRITE))?;
     if written.rows_affected() == 0 {
         // Somebody else created it since we looked.
         return Err(StoreError::Conflict(id.to_owned()));
     }
     if let Some(old) = dropped {
-        sweep(&mut write, &old).await.map_err(failed(OPERATION))?;
+        sweep(write, &old).await.map_err(failed(WRITE))?;
     }
-    database.notify(&mut write, Change::Entity(id.to_owned())).await.map_err(failed(OPERATION))?;
-    write.commit().await.map_err(failed(OPERATION))?;
+    database.notify(write, Change::Entity(id.to_owned())).await.map_err(failed(WRITE))?;
     Ok(revision(number, &tag))
 }
 
-async fn delete(database: &Database, id: &str, expected: &Revision) -> Result<(), StoreError> {
-    const OPERATION: &str = "delete an entity";
-    let mut write = database.pool().begin().await.map_err(failed(OPERATION))?;
-    let before = current(&mut write, id).await.map_err(failed(OPERATION))?;
-    let Some(before) = before.filter(|before| revision(before.number, &before.tag) == *expected) else {
+async fn delete_in(
+    database: &Database,
+    write: &mut PgConnection,
+    id: &str,
+    expected: &Revision,
+) -> Result<(), StoreError> {
+    let before = current(write, id).await.map_err(failed(DROP))?;
+    let Some(before) = before.filter(|before| before.revision() == *expected) else {
         return Err(StoreError::Conflict(id.to_owned()));
     };
-    lock_codes(&mut write, &before.code).await.map_err(failed(OPERATION))?;
-    sqlx::query(DELETE).bind(id).execute(&mut *write).await.map_err(failed(OPERATION))?;
+    lock_codes(write, &before.code).await.map_err(failed(DROP))?;
+    sqlx::query(DELETE).bind(id).execute(&mut *write).await.map_err(failed(DROP))?;
     if let Some(code) = before.code {
-        sweep(&mut write, &code).await.map_err(failed(OPERATION))?;
+        sweep(write, &code).await.map_err(failed(DROP))?;
     }
-    database.notify(&mut write, Change::Entity(id.to_owned())).await.map_err(failed(OPERATION))?;
-    write.commit().await.map_err(failed(OPERATION))
+    database.notify(write, Change::Entity(id.to_owned())).await.map_err(failed(DROP))
 }
 
 async fn sweep(write: &mut PgConnection, digest: &str) -> Result<(), sqlx::Error> {

@@ -66,7 +66,7 @@ impl PostgresSubjects {
             write.commit().await.map_err(failed(operation))?;
             Ok(done.rows_affected())
         };
-        self.database.finish(operation, Change::Subjects, work).await
+        self.database.finish(operation, vec![Change::Subjects], work).await
     }
 }
 
@@ -103,7 +103,7 @@ impl SubjectStore for PostgresSubjects {
     async fn put_subject(&self, record: &SubjectRecord) -> Result<(), StoreError> {
         let (database, record) = (self.database.clone(), record.clone());
         let work = async move { put_subject(&database, record).await };
-        self.database.finish("write a subject", Change::Subjects, work).await
+        self.database.finish("write a subject", vec![Change::Subjects], work).await
     }
 
     async fn delete_subject(&self, subject: &str) -> Result<bool, StoreError> {

@@ -10,8 +10,12 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::broadcast;
 
 use super::super::rows::{EntityRow, code_is_missing, code_of, revision, signed, tag};
-use super::super::{ArtifactStore, Change, Document, EntityQuery, Revision, StoreError, Stored};
+use super::super::{ArtifactStore, Change, Document, EntityQuery, Revision, StoreError, Stored, Write};
 use super::database::{Database, failed};
+
+/// What is told of a write that fails.
+const WRITE: &str = "write an entity";
+const DROP: &str = "delete an entity";
 
 const GET: &str = "SELECT id, kind, revision, tag, doc FROM entities WHERE id = ?";
 const FIND: &str = "SELECT revision, tag, code_digest FROM entities WHERE id = ?";
@@ -95,7 +99,7 @@ impl ArtifactStore for SqliteEntities {
             let _ = changes.send(Change::Entity(id));
             Ok(revision)
         };
-        self.database.finish("write an entity", work).await
+        self.database.finish(WRITE, work).await
     }
 
     async fn delete(&self, id: &str, expected: &Revision) -> Result<(), StoreError> {
@@ -106,7 +110,20 @@ impl ArtifactStore for SqliteEntities {
             let _ = changes.send(Change::Entity(id));
             Ok(())
         };
-        self.database.finish("delete an entity", work).await
+        self.database.finish(DROP, work).await
+    }
+
+    async fn write_all(&self, writes: &[Write]) -> Result<(), StoreError> {
+        let (database, changes, writes) = (self.database.clone(), self.changes.clone(), writes.to_vec());
+        let work = async move {
+            let ids: Vec<String> = writes.iter().filter_map(Write::changes).collect();
+            write_all(&database, writes).await?;
+            for id in ids {
+                let _ = changes.send(Change::Entity(id));
+            }
+            Ok(())
+        };
+        self.database.finish(WRITE, work).await
     }
 
     async fn list(&self, query: &EntityQuery) -> Result<Vec<Stored>, StoreError> {
@@ -152,6 +169,12 @@ struct Current {
     code: Option<String>,
 }
 
+impl Current {
+    fn revision(&self) -> Revision {
+        revision(self.number, &self.tag)
+    }
+}
+
 async fn current(connection: &mut SqliteConnection, id: &str) -> Result<Option<Current>, sqlx::Error> {
     let row: Option<(i64, String, Option<String>)> =
         sqlx::query_as(FIND).bind(id).fetch_optional(connection).await?;
@@ -164,12 +187,42 @@ async fn put(
     document: Document,
     expected: Option<Revision>,
 ) -> Result<Revision, StoreError> {
-    const OPERATION: &str = "write an entity";
     let mut writer = database.writer().await?;
-    let mut write = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(OPERATION))?;
-    let before = current(&mut write, id).await.map_err(failed(OPERATION))?;
-    let seen = before.as_ref().map(|before| revision(before.number, &before.tag));
-    if seen != expected {
+    let mut write = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(WRITE))?;
+    let revision = put_in(&mut write, id, document, expected).await?;
+    write.commit().await.map_err(failed(WRITE))?;
+    Ok(revision)
+}
+
+async fn write_all(database: &Database, writes: Vec<Write>) -> Result<(), StoreError> {
+    let mut writer = database.writer().await?;
+    let mut write = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(WRITE))?;
+    for one in writes {
+        let id = one.id();
+        match one {
+            Write::Put(document, expected) => {
+                put_in(&mut write, &id, document, expected).await?;
+            }
+            Write::Delete(_, expected) => delete_in(&mut write, &id, &expected).await?,
+            Write::Unchanged(_, expected) => {
+                let current = current(&mut write, &id).await.map_err(failed(WRITE))?;
+                if current.map(|current| current.revision()) != expected {
+                    return Err(StoreError::Conflict(id));
+                }
+            }
+        }
+    }
+    write.commit().await.map_err(failed(WRITE))
+}
+
+async fn put_in(
+    write: &mut SqliteConnection,
+    id: &str,
+    document: Document,
+    expected: Option<Revision>,
+) -> Result<Revision, StoreError> {
+    let before = current(write, id).await.map_err(failed(WRITE))?;
+    if before.as_ref().map(Current::revision) != expected {
         return Err(StoreError::Conflict(id.to_owned()));
     }
     let code = match &document.code {
@@ -179,10 +232,10 @@ async fn put(
                 .bind(&bytes[..])
                 .execute(&mut *write)
                 .await
-                .map_err(failed(OPERATION))?;
+                .map_err(failed(WRITE))?;
             Some(code.digest.clone())
         }
-        None => kept_code(&mut write, id, &document.json).await?,
+        None => kept_code(write, id, &document.json).await?,
     };
     let number = before.as_ref().map_or(0, |before| before.number) + 1;
     let tag = tag(&document.json);
@@ -200,11 +253,10 @@ async fn put(
         .bind(id)
         .execute(&mut *write)
         .await
-        .map_err(failed(OPERATION))?;
+        .map_err(failed(WRITE))?;
     if let Some(old) = before.and_then(|before| before.code).filter(|old| Some(old) != code.as_ref()) {
-        sweep(&mut write, &old).await.map_err(failed(OPERATION))?;
+        sweep(write, &old).await.map_err(failed(WRITE))?;
     }
-    write.commit().await.map_err(failed(OPERATION))?;
     Ok(revision(number, &tag))
 }
 
@@ -224,18 +276,22 @@ async fn kept_code(write: &mut SqliteConnection, id: &str, json: &str) -> Result
 }
 
 async fn delete(database: &Database, id: &str, expected: &Revision) -> Result<(), StoreError> {
-    const OPERATION: &str = "delete an entity";
     let mut writer = database.writer().await?;
-    let mut write = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(OPERATION))?;
-    let before = current(&mut write, id).await.map_err(failed(OPERATION))?;
-    let Some(before) = before.filter(|before| revision(before.number, &before.tag) == *expected) else {
+    let mut write = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(DROP))?;
+    delete_in(&mut write, id, expected).await?;
+    write.commit().await.map_err(failed(DROP))
+}
+
+async fn delete_in(write: &mut SqliteConnection, id: &str, expected: &Revision) -> Result<(), StoreError> {
+    let before = current(write, id).await.map_err(failed(DROP))?;
+    let Some(before) = before.filter(|before| before.revision() == *expected) else {
         return Err(StoreError::Conflict(id.to_owned()));
     };
-    sqlx::query(DELETE).bind(id).execute(&mut *write).await.map_err(failed(OPERATION))?;
+    sqlx::query(DELETE).bind(id).execute(&mut *write).await.map_err(failed(DROP))?;
     if let Some(code) = before.code {
-        sweep(&mut write, &code).await.map_err(failed(OPERATION))?;
+        sweep(write, &code).await.map_err(failed(DROP))?;
     }
-    write.commit().await.map_err(failed(OPERATION))
+    Ok(())
 }
 
 async fn sweep(write: &mut SqliteConnection, digest: &str) -> Result<(), sqlx::Error> {
