@@ -184,6 +184,15 @@ impl Fqn {
     pub fn namespace(&self) -> EntityName {
         self.path.root()
     }
+
+    /// This with that namespace in place of `_`.
+    pub fn within(mut self, namespace: &EntityName) -> Self {
+        if self.path.root().as_str() == "_" {
+            let own = EntityPath::of(namespace);
+            self.path = self.path.package().map_or_else(|| own.clone(), |package| own.join(&package));
+        }
+        self
+    }
 }
 
 impl fmt::Display for Fqn {
