@@ -9,3 +9,4 @@ pub mod exec_put;
 pub mod members;
 pub mod package_put;
 pub mod packages;
+pub mod stored;

@@ -158,7 +158,7 @@ fn bind_here(
 ) -> Result<(ActionPut, Overwrite), ApiError> {
     let draft = Draft::read(body, manifest)?;
     draft.check_sizes(config.exec_size_limit.0, parameter_size(config, own))?;
-    let overwrite = if overwrite? { Overwrite::Yes } else { Overwrite::No };
+    let overwrite = Overwrite::of(overwrite?);
     Ok((draft.bind()?, overwrite))
 }
 

@@ -18,11 +18,11 @@ use common::entity::parameters::Parameters;
 use common::entity::version::SemVer;
 use common::manifest::Manifest;
 use common::store::cache::EntityCache;
-use common::store::{ArtifactStore, Document, EntityKind, EntityQuery, Revision, StoreError, Stored};
-use tracing::warn;
+use common::store::{ArtifactStore, Document, EntityKind, Revision, StoreError};
 
 use super::action_put::ActionPut;
 use super::exec_put::ExecPut;
+use super::stored::{self, Found};
 use crate::entitlement::concurrent_invocations;
 
 /// Why an action cannot be read or changed.
@@ -75,6 +75,13 @@ pub enum Overwrite {
     No,
 }
 
+impl Overwrite {
+    /// As the query says.
+    pub fn of(flag: bool) -> Self {
+        if flag { Self::Yes } else { Self::No }
+    }
+}
+
 /// All actions.
 pub struct Actions {
     store: Arc<dyn ArtifactStore>,
@@ -100,23 +107,12 @@ impl Actions {
 
     /// One page of the actions of a namespace, those in packages included, or of a package; newest change first.
     pub async fn list(&self, path: EntityPath, skip: u64, limit: u64) -> Result<Vec<Action>, ActionError> {
-        let query = EntityQuery { kind: EntityKind::Action, path, only_public: false, skip, limit };
-        let stored = self.store.list(&query).await?;
-        // One that cannot be read must not hide the others.
-        let readable = |stored: &Stored| match stored.read() {
-            Ok(action) => Some(action),
-            Err(error) => {
-                warn!(entity.id = %stored.id, "{error}; the list leaves it out");
-                None
-            }
-        };
-        Ok(stored.iter().filter_map(readable).collect())
+        Ok(stored::list(&*self.store, EntityKind::Action, path, skip, limit).await?)
     }
 
     /// How many actions a namespace or a package has.
     pub async fn count(&self, path: EntityPath) -> Result<u64, ActionError> {
-        let query = EntityQuery { kind: EntityKind::Action, path, only_public: false, skip: 0, limit: 0 };
-        Ok(self.store.count(&query).await?)
+        Ok(stored::count(&*self.store, EntityKind::Action, path).await?)
     }
 
     /// An action without its code.
@@ -172,11 +168,11 @@ impl Actions {
     }
 
     async fn find(&self, fqn: &Fqn) -> Result<Option<(Action, Revision)>, ActionError> {
-        let Some(stored) = self.store.get(&fqn.id()).await? else { return Ok(None) };
-        if stored.kind != EntityKind::Action {
-            return Err(ActionError::OtherKind);
+        match stored::find(&*self.store, EntityKind::Action, &fqn.id()).await? {
+            Found::Nothing => Ok(None),
+            Found::OtherKind => Err(ActionError::OtherKind),
+            Found::Entity(action, revision) => Ok(Some((action, revision))),
         }
-        Ok(Some((stored.read()?, stored.revision)))
     }
 
     async fn code(&self, action: &Action) -> Result<Option<Bytes>, ActionError> {

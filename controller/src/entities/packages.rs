@@ -14,11 +14,11 @@ use common::entity::package::{BINDING_ANNOTATION, Binding, DEFAULT, Package};
 use common::entity::parameters::Parameters;
 use common::entity::version::SemVer;
 use common::store::cache::{Cached, EntityCache, Lookup};
-use common::store::{ArtifactStore, Document, EntityKind, EntityQuery, Revision, StoreError, Stored};
-use tracing::warn;
+use common::store::{ArtifactStore, Document, EntityKind, EntityQuery, Revision, StoreError};
 
 use super::actions::Overwrite;
 use super::package_put::PackagePut;
+use super::stored::readable;
 
 /// So many actions of a package are read at once while they are deleted.
 const AT_ONCE: u64 = 100;
@@ -259,18 +259,6 @@ impl Packages {
         self.cache.invalidate(&document.id());
         Ok(())
     }
-}
-
-/// Of a list, what can be read: one that cannot must not hide the others.
-fn readable<T: serde::de::DeserializeOwned>(stored: &[Stored]) -> Vec<T> {
-    let read = |stored: &Stored| match stored.read() {
-        Ok(entity) => Some(entity),
-        Err(error) => {
-            warn!(entity.id = %stored.id, "{error}; the list leaves it out");
-            None
-        }
-    };
-    stored.iter().filter_map(read).collect()
 }
 
 fn all_actions(path: EntityPath) -> EntityQuery {
