@@ -12,6 +12,7 @@ pub mod app;
 pub mod body;
 pub mod caller;
 pub mod error;
+pub mod fire;
 pub mod frame;
 pub mod invoke;
 pub mod limits;
@@ -20,6 +21,8 @@ pub mod packages;
 pub mod path;
 pub mod query;
 pub mod root;
+pub mod rules;
+pub mod triggers;
 pub mod waiting;
 pub mod web_actions;
 
@@ -89,6 +92,24 @@ pub fn routes(config: &mut ServiceConfig) {
                 .put(packages::put)
                 .delete(packages::delete)
                 .post(packages::post),
+        )
+        .service(signed("/api/v1/namespaces/{ns}/triggers", "GET").get(triggers::list))
+        .service(absent("/api/v1/namespaces/{ns}/triggers/").get(triggers::list))
+        .service(
+            signed("/api/v1/namespaces/{ns}/triggers/{name}", "GET, PUT, DELETE, POST")
+                .get(triggers::get)
+                .put(triggers::put)
+                .delete(triggers::delete)
+                .post(fire::fire),
+        )
+        .service(signed("/api/v1/namespaces/{ns}/rules", "GET").get(rules::list))
+        .service(absent("/api/v1/namespaces/{ns}/rules/").get(rules::list))
+        .service(
+            signed("/api/v1/namespaces/{ns}/rules/{name}", "GET, PUT, DELETE, POST")
+                .get(rules::get)
+                .put(rules::put)
+                .delete(rules::delete)
+                .post(rules::set_status),
         )
         .service(signed("/api/v1/namespaces/{ns}/activations", "GET").get(activations::list))
         .service(signed("/api/v1/namespaces/{ns}/activations/", "GET").get(activations::list))

@@ -5,8 +5,12 @@
 
 pub mod action_put;
 pub mod actions;
+pub mod draft;
 pub mod exec_put;
 pub mod members;
 pub mod package_put;
 pub mod packages;
+pub mod rule_put;
+pub mod rules;
 pub mod stored;
+pub mod triggers;

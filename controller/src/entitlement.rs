@@ -71,6 +71,7 @@ pub struct Entitlement {
     clock: Arc<dyn Clock>,
     throttles: Throttles,
     invocations: RateThrottle,
+    fires: RateThrottle,
 }
 
 /// The system's throttles, and how many controllers share each.
@@ -104,7 +105,8 @@ impl Entitlement {
         clock: Arc<dyn Clock>,
         throttles: Throttles,
     ) -> Self {
-        Self { packages, balancer, clock, throttles, invocations: RateThrottle::default() }
+        let (invocations, fires) = (RateThrottle::default(), RateThrottle::default());
+        Self { packages, balancer, clock, throttles, invocations, fires }
     }
 
     /// Charges an invocation to a namespace.
@@ -118,6 +120,16 @@ impl Entitlement {
         self.invocations.charge(uuid, self.throttles.part(a_minute), self.clock.now())?;
         let at_once = self.throttles.part(concurrent_invocations(own, limits));
         concurrency::check(self.balancer.in_flight_of(uuid), at_once)
+    }
+
+    /// Charges the firing of a trigger to a namespace.
+    pub fn charge_fire(&self, namespace: &IdentityRecord) -> Result<(), Denial> {
+        let limits = &self.throttles.limits;
+        if limits.unthrottled {
+            return Ok(());
+        }
+        let a_minute = namespace.limits.fires_per_minute.unwrap_or(limits.fires_per_minute);
+        self.fires.charge(&namespace.key.uuid, self.throttles.part(a_minute), self.clock.now())
     }
 
     /// Whether a caller has a right to something. What is reached through a binding needs that both the

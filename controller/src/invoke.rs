@@ -3,6 +3,7 @@
 
 pub mod primitive;
 pub mod resolve;
+pub mod trigger;
 
 use std::sync::Arc;
 use std::time::Duration;

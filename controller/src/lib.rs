@@ -41,11 +41,14 @@ use tracing::error;
 use crate::api::app::App;
 use crate::entities::actions::Actions;
 use crate::entities::packages::Packages;
+use crate::entities::rules::Rules;
+use crate::entities::triggers::Triggers;
 use crate::entitlement::{Entitlement, Throttles};
 use crate::gate::Gate;
 use crate::invoke::Invoke;
 use crate::invoke::primitive::Primitive;
 use crate::invoke::resolve::Resolver;
+use crate::invoke::trigger::Firing;
 use crate::load_balancer::LoadBalancer;
 use crate::load_balancer::ledger::Ledger;
 use crate::load_balancer::sharding::{self, Sharding};
@@ -62,6 +65,9 @@ const PACKAGES: usize = 4_096;
 
 /// The most actions that are remembered.
 const ACTIONS: usize = 16_384;
+
+/// The most triggers that are remembered.
+const TRIGGERS: usize = 4_096;
 
 /// The most connections, all workers together.
 const CONNECTIONS: usize = 16_384;
@@ -200,6 +206,11 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         clock.clone(),
         config.parameter_storage.ciphers(),
     );
+    let fired = EntityCache::new(artifacts.clone(), EntityKind::Trigger, TRIGGERS);
+    shutdown.spawn("triggers", fired.clone().follow(shutdown.clone()));
+    let triggers = Triggers::new(artifacts.clone(), fired.clone(), clock.clone());
+    let resolver = Resolver { actions: cache.clone(), packages: known_packages.clone() };
+    let rules = Rules::new(artifacts.clone(), fired, resolver, clock.clone());
     let actions = Actions::new(artifacts, cache.clone(), clock.clone(), config.clone(), manifest.clone());
     let primitive = Primitive {
         id,
@@ -218,6 +229,9 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         entitlement,
         actions,
         packages,
+        triggers,
+        rules,
+        firing: Firing::new(shutdown.clone()),
         invoke: Invoke { resolver: Resolver { actions: cache, packages: known_packages }, primitive },
         records,
         activations,

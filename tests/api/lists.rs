@@ -7,7 +7,7 @@ use tests::namespace::Namespace;
 use tests::place::unique;
 use tests::whisk::Whisk;
 
-const COLLECTIONS: [&str; 2] = ["actions", "activations"];
+const COLLECTIONS: [&str; 4] = ["actions", "activations", "rules", "triggers"];
 /// More than a page.
 const MANY: usize = 31;
 
@@ -76,6 +76,26 @@ async fn cases_067_068_070_071_pages_and_counts_of_activations() {
     }
     me.wait_for_activation_count(MANY as u64).await;
     pages_and_counts(&me, "activations").await;
+}
+
+#[tokio::test]
+async fn cases_067_068_070_071_pages_and_counts_of_triggers_and_rules() {
+    let Some((me, _)) = Whisk::shared().await.fresh(67).await else { return };
+    for collection in ["triggers", "rules"] {
+        assert_eq!(me.get(collection).await.expect(200).json(), json!([]));
+    }
+    let echo = me.put_js("echo", ECHO).await;
+    for _ in 0..MANY {
+        let trigger = me.put_trigger(&json!({})).await;
+        me.put_rule(&trigger, &echo).await;
+    }
+    for collection in ["triggers", "rules"] {
+        pages_and_counts(&me, collection).await;
+        let names = list_names(&me, &format!("{collection}?limit=0")).await;
+        assert_eq!(list_names(&me, &format!("{collection}?skip=3&limit=4")).await, names[3..7]);
+        let plain = me.get(collection).await.expect(200).json();
+        assert_eq!(me.get(format!("{collection}?docs=true")).await.expect(200).json(), plain);
+    }
 }
 
 /// What the four cases say of a collection with 31 members.

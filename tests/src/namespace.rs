@@ -84,6 +84,27 @@ impl Namespace {
         format!("/api/v1/namespaces/{}/{rest}", self.name)
     }
 
+    /// Creates a trigger from a body; returns its name, which is unique.
+    pub async fn put_trigger(&self, body: &Value) -> String {
+        let name = place::unique("trigger");
+        self.put(format!("triggers/{name}"), body).await.expect(200);
+        name
+    }
+
+    /// Creates a rule between a trigger and an action of this namespace; returns its name, which is unique.
+    pub async fn put_rule(&self, trigger: &str, action: &str) -> String {
+        let name = place::unique("rule");
+        let body = json!({ "trigger": format!("/_/{trigger}"), "action": format!("/_/{action}") });
+        self.put(format!("rules/{name}"), &body).await.expect(200);
+        name
+    }
+
+    /// Fires a trigger that has an active rule, and waits for its record.
+    pub async fn fire_trigger(&self, name: &str, payload: &Value) -> Value {
+        let id = self.post(format!("triggers/{name}"), payload).await.expect(202).activation_id();
+        self.wait_for_activation(&id).await
+    }
+
     /// Updates an action; returns what the server answers, which is the action.
     pub async fn update(&self, name: &str, body: &Value) -> Value {
         self.put(format!("actions/{name}?overwrite=true"), body).await.expect(200).json()
@@ -165,6 +186,12 @@ impl Namespace {
             None => panic!("an action knows its host name: {place}"),
         }
     }
+}
+
+/// What the log of a trigger's activation says, rule by rule.
+pub fn rules_of(record: &Value) -> Vec<Value> {
+    let lines = record["logs"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    lines.map(|line| serde_json::from_str(line).expect("a trigger's log is JSON, line by line")).collect()
 }
 
 /// The value of one annotation or parameter of a document.

@@ -15,9 +15,12 @@ use tokio::sync::watch;
 
 use crate::entities::actions::Actions;
 use crate::entities::packages::Packages;
+use crate::entities::rules::Rules;
+use crate::entities::triggers::Triggers;
 use crate::entitlement::Entitlement;
 use crate::gate::Gate;
 use crate::invoke::Invoke;
+use crate::invoke::trigger::Firing;
 use crate::load_balancer::LoadBalancer;
 use crate::metrics::{BalancerMetrics, HttpMetrics};
 use crate::records::Records;
@@ -39,6 +42,12 @@ pub struct App {
     pub actions: Actions,
     /// Packages as entities.
     pub packages: Packages,
+    /// Triggers as entities.
+    pub triggers: Triggers,
+    /// Rules as entities.
+    pub rules: Rules,
+    /// What triggers set off.
+    pub firing: Firing,
     /// Whatever is to be run.
     pub invoke: Invoke,
     /// Activations that this controller records itself.

@@ -16,6 +16,8 @@ use crate::entities::action_put::TooLarge;
 use crate::entities::actions::ActionError;
 use crate::entities::members::Malformed;
 use crate::entities::packages::PackageError;
+use crate::entities::rules::RuleError;
+use crate::entities::triggers::TriggerError;
 use crate::entitlement::Denial;
 use crate::invoke::InvokeError;
 use crate::invoke::resolve::ResolveError;
@@ -104,6 +106,24 @@ pub enum ApiError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A new trigger whose feed has no name that a feed could have.
+    #[error("Feed name is not valid")]
+    FeedName,
+    /// A new rule that leaves out what it is about.
+    #[error("rule requires a valid trigger and a valid action")]
+    RuleIncomplete,
+    /// A rule of a trigger that is not there.
+    #[error("trigger {0} does not exist")]
+    NoTrigger(String),
+    /// A rule for an action that is not there.
+    #[error("action {0} does not exist")]
+    NoAction(String),
+    /// A rule of something that cannot be read.
+    #[error("Resource is corrupted and cannot be read.")]
+    CorruptReference(#[source] anyhow::Error),
+    /// A rule that is to be active, and has lost its trigger.
+    #[error("Only rules with existing triggers can be activated")]
+    TriggerGone,
     /// Something else in the request is wrong; the sentence stands alone.
     #[error("{0}")]
     Invalid(String),
@@ -213,13 +233,20 @@ impl ResponseError for ApiError {
             | Self::NoProvider
             | Self::ProviderIsBinding
             | Self::Unfit(Unfit::Media(_) | Unfit::UnknownType | Unfit::OtherType)
-            | Self::NotProcessed => StatusCode::BAD_REQUEST,
+            | Self::NotProcessed
+            | Self::FeedName
+            | Self::RuleIncomplete
+            | Self::NoTrigger(_)
+            | Self::NoAction(_)
+            | Self::CorruptReference(_) => StatusCode::BAD_REQUEST,
             Self::NotYetReady => StatusCode::ACCEPTED,
             Self::NoCredentials | Self::BadCredentials | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::KindForbidden(_) | Self::ExecuteOnly(_) => StatusCode::FORBIDDEN,
-            Self::Unrouted | Self::NotFound | Self::NotFoundByName(_) | Self::Unfit(Unfit::NoProperty) => {
-                StatusCode::NOT_FOUND
-            }
+            Self::Unrouted
+            | Self::NotFound
+            | Self::TriggerGone
+            | Self::NotFoundByName(_)
+            | Self::Unfit(Unfit::NoProperty) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable | Self::OnlyAvailableAs(_) => StatusCode::NOT_ACCEPTABLE,
             Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
@@ -294,6 +321,34 @@ impl From<PackageError> for ApiError {
             PackageError::ProviderIsOther => Self::ProviderIsOther,
             PackageError::NotEmpty(count) => Self::PackageNotEmpty(count),
             PackageError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TriggerError> for ApiError {
+    fn from(error: TriggerError) -> Self {
+        match error {
+            TriggerError::Missing => Self::NotFound,
+            TriggerError::OtherKind => Self::OtherKind,
+            TriggerError::Exists => Self::Exists,
+            TriggerError::Feed => Self::FeedName,
+            TriggerError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RuleError> for ApiError {
+    fn from(error: RuleError) -> Self {
+        match error {
+            RuleError::Missing => Self::NotFound,
+            RuleError::OtherKind => Self::OtherKind,
+            RuleError::Exists => Self::Exists,
+            RuleError::Incomplete => Self::RuleIncomplete,
+            RuleError::NoTrigger(name) => Self::NoTrigger(name),
+            RuleError::NoAction(name) => Self::NoAction(name),
+            RuleError::CorruptReference(error) => Self::CorruptReference(error.into()),
+            RuleError::TriggerGone => Self::TriggerGone,
+            RuleError::Store(error) => error.into(),
         }
     }
 }

@@ -164,7 +164,9 @@ pub fn refusal(error: &ApiError, transid: &TransactionId, layout: Layout) -> Htt
     };
     match error {
         ApiError::Internal(_) | ApiError::Corrupt(_) => error!(%transid, cause = chain(), "{error}"),
-        ApiError::Unavailable(_) => warn!(%transid, cause = chain(), "{error}"),
+        ApiError::Unavailable(_) | ApiError::CorruptReference(_) => {
+            warn!(%transid, cause = chain(), "{error}")
+        }
         _ => {}
     }
     let mut response = envelope(error.status_code(), &error.to_string(), transid, layout);

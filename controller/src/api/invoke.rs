@@ -65,7 +65,8 @@ pub async fn invoke(
     })
 }
 
-fn accepted(id: ActivationId) -> HttpResponse {
+/// 202 with an id.
+pub fn accepted(id: ActivationId) -> HttpResponse {
     named(answer::json_with(StatusCode::ACCEPTED, &json!({ "activationId": id })), id)
 }
 

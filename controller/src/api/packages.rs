@@ -152,7 +152,7 @@ fn bind(
 ) -> Result<(PackagePut, Overwrite), ApiError> {
     let draft = Draft::read(body)?;
     draft.check_sizes(parameter_size(&app.config, &caller.identity.limits))?;
-    let overwrite = if overwrite? { Overwrite::Yes } else { Overwrite::No };
+    let overwrite = Overwrite::of(overwrite?);
     Packages::check_name(fqn)?;
     Ok((draft.bind(&fqn.namespace())?, overwrite))
 }

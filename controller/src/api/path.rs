@@ -54,18 +54,38 @@ impl Place {
         }
     }
 
+    /// What it names that is in no package.
+    pub fn simple(&self) -> Result<Fqn, ApiError> {
+        match self.names.as_slice() {
+            [name] => Ok(Fqn::new(EntityPath::of(&self.namespace), EntityName::parse(name)?)),
+            _ => Err(ApiError::Unrouted),
+        }
+    }
+
     /// The first name, whatever it is a name of.
     pub fn first(&self) -> &str {
         self.names.first().map_or("", String::as_str)
     }
 }
 
-/// Whether the caller has a right to an action.
+/// Whether the caller has a right to an action, or to a trigger or rule.
 pub async fn check_action(app: &App, caller: &Caller, right: Right, fqn: &Fqn) -> Result<(), ApiError> {
     let (namespace, package) = (fqn.namespace(), fqn.path.package());
     let resource =
         Resource { namespace: &namespace, package: package.as_ref(), name: Some(fqn.name.as_str()) };
     Ok(app.entitlement.check(&caller.identity, right, &resource).await?)
+}
+
+/// The trigger or rule that a request names, if the caller has that right to it.
+pub async fn entitled(
+    app: &App,
+    caller: &Caller,
+    request: &HttpRequest,
+    right: Right,
+) -> Result<Fqn, ApiError> {
+    let fqn = Place::of(request, caller)?.simple()?;
+    check_action(app, caller, right, &fqn).await?;
+    Ok(fqn)
 }
 
 /// Whether the caller may see a collection of a namespace.
