@@ -6,5 +6,6 @@
 mod adversity;
 mod durability;
 mod ending;
+mod fired;
 mod first_steps;
 mod start_up;
