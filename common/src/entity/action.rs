@@ -18,6 +18,9 @@ pub const EXEC_ANNOTATION: &str = "exec";
 /// The annotation under which defined parameters cannot be overridden.
 pub const FINAL: &str = "final";
 
+/// The annotation of an action that says what comes next: the conductor of a composition.
+pub const CONDUCTOR: &str = "conductor";
+
 /// An action, without its code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Action {

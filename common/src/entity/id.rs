@@ -118,6 +118,16 @@ impl TransactionId {
         Self { id: id.into(), start, extra_logging: false, parent: None }
     }
 
+    /// A transaction below this one: that of a component.
+    pub fn child(&self, start: Millis) -> Self {
+        Self {
+            id: Self::random(),
+            start,
+            extra_logging: self.extra_logging,
+            parent: Some(Arc::new(self.clone())),
+        }
+    }
+
     fn random() -> Arc<str> {
         let mut rng = rand::rng();
         (0..32).map(|_| char::from(rng.sample(rand::distr::Alphanumeric))).collect::<String>().into()
@@ -271,6 +281,9 @@ mod tests {
         let text = serde_json::to_string(&tid).unwrap();
         assert_eq!(text, r#"["abc",7,true,["sid_x",5]]"#);
         assert_eq!(serde_json::from_str::<TransactionId>(&text).unwrap(), tid);
+        let child = tid.child(Millis(9));
+        assert_eq!((child.start, child.extra_logging), (Millis(9), true));
+        assert_eq!(child.parent.as_deref(), Some(&tid));
         assert_ne!(&*TransactionId::enter(Some("sid_x"), Millis(0), false).id, "sid_x");
         assert_eq!(TransactionId::enter(None, Millis(0), false).id.len(), 32);
     }

@@ -97,6 +97,44 @@ pub fn member<'a>(object: &'a RawValue, key: &str) -> Option<&'a RawValue> {
     serde_json::Deserializer::from_str(object.get()).deserialize_map(Find(key)).ok().flatten()
 }
 
+/// Two objects as one: members of `over` stand in place of those of their names in `under`.
+pub fn merged(under: &RawValue, over: &RawValue) -> Box<RawValue> {
+    let given = keys(over);
+    if given.is_empty() {
+        return under.to_owned();
+    }
+    let mut text = String::with_capacity(under.get().len() + over.get().len());
+    text.push('{');
+    let kept: Vec<(String, &RawValue)> = members(under);
+    for (key, value) in kept.iter().filter(|(key, _)| !given.contains(key)) {
+        text.push_str(raw(key).get());
+        text.push(':');
+        text.push_str(value.get());
+        text.push(',');
+    }
+    text.push_str(over.get().trim_start_matches('{').trim_start());
+    RawValue::from_string(text).expect("members of two objects make an object")
+}
+
+/// The members of an object, in their order; none if it is no object.
+fn members(object: &RawValue) -> Vec<(String, &RawValue)> {
+    struct Collect;
+    impl<'de> Visitor<'de> for Collect {
+        type Value = Vec<(String, &'de RawValue)>;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut all = Vec::new();
+            while let Some(member) = map.next_entry()? {
+                all.push(member);
+            }
+            Ok(all)
+        }
+    }
+    serde_json::Deserializer::from_str(object.get()).deserialize_map(Collect).unwrap_or_default()
+}
+
 /// The names of an object's members; empty if it is no object.
 pub fn keys(object: &RawValue) -> HashSet<String> {
     #[derive(Deserialize)]
@@ -118,6 +156,18 @@ mod tests {
         let given = "{ \"a b\" : [ 1.0 , 1e3, \" x \\\" y \" ] ,\n\"c\":12345678901234567890123 }";
         assert_eq!(compact(given), r#"{"a b":[1.0,1e3," x \" y "],"c":12345678901234567890123}"#);
         assert_eq!(compact_raw(&parse("[1, 2]")).get(), "[1,2]");
+    }
+
+    #[test]
+    fn of_two_objects_the_second_wins() {
+        let merged = |under: &str, over: &str| merged(&parse(under), &parse(over)).get().to_owned();
+        assert_eq!(
+            merged(r#"{"a":1.0,"b":{"a":2},"c":3}"#, r#"{ "a":[4],"d":5}"#),
+            r#"{"b":{"a":2},"c":3,"a":[4],"d":5}"#
+        );
+        assert_eq!(merged(r#"{"a b":"\u00fc"}"#, "{ }"), r#"{"a b":"\u00fc"}"#);
+        assert_eq!(merged("{}", r#"{"a":1}"#), r#"{"a":1}"#);
+        assert_eq!(merged(r#"{"a":1}"#, r#"{"\u0061":2}"#), r#"{"\u0061":2}"#);
     }
 
     #[test]
