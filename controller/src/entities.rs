@@ -12,5 +12,6 @@ pub mod package_put;
 pub mod packages;
 pub mod rule_put;
 pub mod rules;
+pub mod sequences;
 pub mod stored;
 pub mod triggers;

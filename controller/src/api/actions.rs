@@ -107,7 +107,13 @@ pub async fn put(
     body::require_json(request.headers(), &body)?;
     let overwrite = Query::of(&request).and_then(|query| query.flag("overwrite", false));
     let own = &caller.identity.limits;
-    let (put, overwrite) = bind(&app, own, body, overwrite).await?;
+    let (mut put, overwrite) = bind(&app, own, body, overwrite).await?;
+    if let Some(exec) = &mut put.exec {
+        exec.settle(caller.namespace());
+    }
+    // More than a sequence may have are refused in any case.
+    let components = put.components().iter().take(app.config.limits.sequence_length as usize);
+    app.entitlement.check_all(&caller.identity, Right::Read, components).await?;
     let coded = app.actions.put(&fqn, put, overwrite, own).await?;
     if app.config.feature_flags.require_response_payload {
         show(&coded, None)

@@ -17,6 +17,7 @@ use crate::entities::actions::ActionError;
 use crate::entities::members::Malformed;
 use crate::entities::packages::PackageError;
 use crate::entities::rules::RuleError;
+use crate::entities::sequences::SequenceError;
 use crate::entities::triggers::TriggerError;
 use crate::entitlement::Denial;
 use crate::invoke::InvokeError;
@@ -303,6 +304,11 @@ impl From<ActionError> for ApiError {
             ActionError::KindNotAllowed(kind) => Self::KindForbidden(kind),
             ActionError::Limit(limit) => Self::Invalid(limit.to_string()),
             ActionError::Instances(allowed) => Self::Instances(allowed),
+            ActionError::Sequence(error) => match error {
+                SequenceError::OtherKind => Self::OtherKind,
+                SequenceError::Store(error) => error.into(),
+                told => Self::Invalid(told.to_string()),
+            },
             ActionError::Store(error) => error.into(),
         }
     }

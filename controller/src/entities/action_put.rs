@@ -3,6 +3,7 @@
 
 use common::entity::exec::Exec;
 use common::entity::limits::{ActionLimitsPut, ByteSize};
+use common::entity::name::Fqn;
 use common::entity::parameters::Parameters;
 use common::entity::version::SemVer;
 use common::manifest::Manifest;
@@ -58,6 +59,14 @@ impl ActionPut {
     /// Whether it names something to run, and of which kind.
     pub fn kind(&self) -> Option<&str> {
         self.exec.as_ref().map(|put| Exec::kind(&put.exec))
+    }
+
+    /// What it names as components, if it makes a sequence.
+    pub fn components(&self) -> &[Fqn] {
+        match self.exec.as_ref().map(|put| &put.exec) {
+            Some(Exec::Sequence { components, .. }) => components,
+            _ => &[],
+        }
     }
 }
 

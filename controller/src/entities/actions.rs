@@ -22,6 +22,7 @@ use common::store::{ArtifactStore, Document, EntityKind, Revision, StoreError};
 
 use super::action_put::ActionPut;
 use super::exec_put::ExecPut;
+use super::sequences::{self, SequenceError};
 use super::stored::{self, Found};
 use crate::entitlement::concurrent_invocations;
 
@@ -52,6 +53,9 @@ pub enum ActionError {
     /// More containers than the namespace may have activations.
     #[error("more instances than {0}")]
     Instances(u64),
+    /// The components are not what they should be.
+    #[error(transparent)]
+    Sequence(#[from] SequenceError),
     /// The store.
     #[error("the store failed with an action")]
     Store(#[from] StoreError),
@@ -147,6 +151,9 @@ impl Actions {
         if put.limits.instances.is_some_and(|instances| instances > concurrent) {
             return Err(ActionError::Instances(concurrent));
         }
+        if let Some(ExecPut { exec: Exec::Sequence { components, .. }, .. }) = &put.exec {
+            sequences::check(&*self.store, fqn, components, self.config.limits.sequence_length).await?;
+        }
         let now = self.clock.now();
         let (coded, expected) = match found {
             None => (self.created(fqn, put, now)?, None),
@@ -197,8 +204,11 @@ impl Actions {
         let action = Action {
             namespace: fqn.path.clone(),
             name: fqn.name.clone(),
+            parameters: match &exec {
+                Exec::Sequence { components, .. } => sequences::parameters(components),
+                Exec::Blackbox { .. } | Exec::Code { .. } => put.parameters.unwrap_or_default(),
+            },
             exec,
-            parameters: put.parameters.unwrap_or_default(),
             annotations,
             limits: limits_over(self.config.action_limits().standard(), &put.limits),
             version: put.version.unwrap_or(SemVer::FIRST),
@@ -209,14 +219,20 @@ impl Actions {
     }
 
     async fn changed(&self, old: Action, put: ActionPut, now: Millis) -> Result<Coded, ActionError> {
+        let parameters = parameters_over(&old, put.exec.as_ref().map(|put| &put.exec), put.parameters);
+        // To make a sequence deletes no annotations.
+        let delete = match &put.exec {
+            Some(ExecPut { exec: Exec::Sequence { .. }, .. }) => Vec::new(),
+            _ => put.del_annotations,
+        };
         let (exec, code) = match put.exec {
             Some(put) => (put.exec, put.code.map(Bytes::from)),
             None => (old.exec.clone(), self.code(&old).await?),
         };
-        let annotations = annotations_over(&old.annotations, &put.del_annotations, put.annotations, &exec);
+        let annotations = annotations_over(&old.annotations, &delete, put.annotations, &exec);
         let action = Action {
             exec,
-            parameters: put.parameters.unwrap_or(old.parameters),
+            parameters,
             annotations,
             limits: limits_over(old.limits, &put.limits),
             version: put.version.unwrap_or(old.version.next()),
@@ -262,6 +278,18 @@ impl Actions {
             Some(runtime) if runtime.deprecated => Err(ActionError::Deprecated(kind.to_owned())),
             _ => Ok(()),
         }
+    }
+}
+
+/// What an action has as parameters after a PUT. Those of a sequence are its components' names, which are
+/// nobody's to change and which no other kind of action keeps.
+fn parameters_over(old: &Action, exec: Option<&Exec>, given: Option<Parameters>) -> Parameters {
+    let was_sequence = matches!(old.exec, Exec::Sequence { .. });
+    match exec {
+        Some(Exec::Sequence { components, .. }) => sequences::parameters(components),
+        None if was_sequence => old.parameters.clone(),
+        Some(_) if was_sequence => given.unwrap_or_default(),
+        _ => given.unwrap_or_else(|| old.parameters.clone()),
     }
 }
 

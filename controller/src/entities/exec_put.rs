@@ -1,9 +1,10 @@
 //! The `exec` of a PUT: a kind that the manifest resolves, code that is judged, never trusted.
 //!
-//! Upstream: `common/scala/src/main/scala/org/apache/openwhisk/core/entity/Exec.scala`. Sequences are not
-//! among the kinds yet.
+//! Upstream: `common/scala/src/main/scala/org/apache/openwhisk/core/entity/Exec.scala`. Whether the components
+//! of a sequence are there is somebody else's.
 
-use common::entity::exec::{self, BLACKBOX, BlackboxKind, CodeRef, Exec};
+use common::entity::exec::{self, BLACKBOX, BlackboxKind, CodeRef, Exec, SEQUENCE, SequenceKind};
+use common::entity::name::{EntityName, EntityPath, Fqn, NameError};
 use common::manifest::{ImageName, Manifest};
 use serde_json::value::RawValue;
 
@@ -16,7 +17,7 @@ pub struct ExecPut {
     pub exec: Exec,
     /// The code that it refers to.
     pub code: Option<String>,
-    /// What the size limit counts: code, main and image, in bytes.
+    /// What the size limit counts: code, main and image, or the names of components, in bytes.
     pub size: u64,
 }
 
@@ -28,8 +29,43 @@ impl ExecPut {
             return Err(Malformed::new("'kind' must be a string defined in 'exec'"));
         };
         let kind = kind.trim().to_lowercase();
-        if kind == BLACKBOX { blackbox(&members) } else { managed(&members, &kind, manifest) }
+        match kind.as_str() {
+            SEQUENCE => sequence(&members),
+            BLACKBOX => blackbox(&members),
+            _ => managed(&members, &kind, manifest),
+        }
     }
+
+    /// Puts the caller's namespace in place of `_` in the names of components.
+    pub fn settle(&mut self, own: &EntityName) {
+        let Exec::Sequence { components, .. } = &mut self.exec else { return };
+        for component in components.iter_mut().filter(|component| component.namespace().as_str() == "_") {
+            let own = EntityPath::of(own);
+            component.path =
+                component.path.package().map_or_else(|| own.clone(), |package| own.join(&package));
+        }
+    }
+}
+
+fn sequence(members: &Members<'_>) -> Result<ExecPut, Malformed> {
+    let Some(components) = members.get("components") else {
+        return Err(Malformed::new("'components' must be defined for sequence kind"));
+    };
+    let components: Vec<&RawValue> = serde_json::from_str(components.get())
+        .map_err(|_| Malformed::new("'components' must be an array"))?;
+    let components = components.into_iter().map(component).collect::<Result<Vec<_>, _>>()?;
+    let size = components.iter().map(|component| component.id().len() as u64).sum();
+    Ok(ExecPut { exec: Exec::Sequence { kind: SequenceKind::Sequence, components }, code: None, size })
+}
+
+/// A text, or an object with a path and a name.
+fn component(value: &RawValue) -> Result<Fqn, Malformed> {
+    if let Ok(text) = serde_json::from_str::<String>(value.get()) {
+        return Fqn::parse(&text).map_err(|error| Malformed(error.to_string()));
+    }
+    let named: Fqn =
+        serde_json::from_str(value.get()).map_err(|_| Malformed(NameError::Malformed.to_string()))?;
+    Ok(Fqn::new(named.path, named.name))
 }
 
 fn blackbox(members: &Members<'_>) -> Result<ExecPut, Malformed> {
@@ -61,7 +97,7 @@ fn blackbox(members: &Members<'_>) -> Result<ExecPut, Malformed> {
 
 fn managed(members: &Members<'_>, kind: &str, manifest: &Manifest) -> Result<ExecPut, Malformed> {
     let Some(runtime) = manifest.resolve(kind) else {
-        let known = manifest.kinds().map(|known| known.kind.as_str()).chain([BLACKBOX]);
+        let known = manifest.kinds().map(|known| known.kind.as_str()).chain([SEQUENCE, BLACKBOX]);
         let known: Vec<String> = known.map(|known| format!("'{known}'")).collect();
         return Err(Malformed(format!(
             "The specified runtime '{kind}' is not supported by this platform. Valid values are: {}.",
@@ -115,11 +151,18 @@ mod tests {
             (r#"{"kind":7}"#, "'kind' must be a string defined in 'exec'"),
             (
                 r#"{"kind":"foobar"}"#,
-                "The specified runtime 'foobar' is not supported by this platform. Valid values are: 'java:8', 'nodejs:18', 'nodejs:20', 'blackbox'.",
+                "The specified runtime 'foobar' is not supported by this platform. Valid values are: 'java:8', 'nodejs:18', 'nodejs:20', 'sequence', 'blackbox'.",
+            ),
+            (r#"{"kind":"sequence"}"#, "'components' must be defined for sequence kind"),
+            (r#"{"kind":"sequence","components":"/_/a"}"#, "'components' must be an array"),
+            (r#"{"kind":"sequence","components":[7]}"#, "fully qualified name malformed"),
+            (
+                r#"{"kind":"sequence","components":["/_/a","b"]}"#,
+                "requirement failed: The fully qualified name of the entity must contain at least the namespace and the name of the entity.",
             ),
             (
-                r#"{"kind":"sequence","components":[]}"#,
-                "The specified runtime 'sequence' is not supported by this platform. Valid values are: 'java:8', 'nodejs:18', 'nodejs:20', 'blackbox'.",
+                r#"{"kind":"sequence","components":["/_/a#"]}"#,
+                "The name of the entity contains illegal characters.",
             ),
             (
                 r#"{"kind":"nodejs:20"}"#,
@@ -143,6 +186,17 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap_err().0, told, "{text}");
         }
+    }
+
+    #[test]
+    fn components_are_settled_in_the_callers_namespace() {
+        let text = r#"{"kind":"Sequence","components":["/_/a","_/p/b","/ns/_/c",{"path":"_","name":"d"}]}"#;
+        let mut put = parse(text).unwrap();
+        assert_eq!((put.exec.kind(), put.code.clone(), put.size), ("sequence", None, 3 + 5 + 6 + 3));
+        put.settle(&EntityName::parse("me").unwrap());
+        let Exec::Sequence { components, .. } = put.exec else { panic!("{put:?}") };
+        let ids: Vec<String> = components.iter().map(Fqn::id).collect();
+        assert_eq!(ids, ["me/a", "me/p/b", "ns/_/c", "me/d"]);
     }
 
     #[test]
