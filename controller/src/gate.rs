@@ -6,32 +6,39 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// Counts the requests that are being worked on, and can be shut.
-#[derive(Debug, Default)]
+/// Counts the requests that are being worked on, and can be shut. Clones are the same gate.
+#[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
     is_shut: AtomicBool,
     inside: AtomicUsize,
+    staying: AtomicUsize,
     left: Notify,
 }
 
 /// One request inside.
 #[derive(Debug)]
-pub struct Visit(Arc<State>);
+pub struct Visit<'a>(&'a State);
+
+/// Work that a request began and that goes on without it.
+#[derive(Debug)]
+pub struct Stay(Arc<State>);
 
 impl Gate {
     /// Comes in; `None` once the gate is shut.
-    pub fn enter(&self) -> Option<Visit> {
-        let visit = self.stay();
+    pub fn enter(&self) -> Option<Visit<'_>> {
+        self.0.inside.fetch_add(1, Ordering::SeqCst);
+        let visit = Visit(&self.0);
         (!self.is_shut()).then_some(visit)
     }
 
-    /// One more inside, shut or not: what a request that is inside leaves to be done after its answer.
-    pub fn stay(&self) -> Visit {
+    /// Lets what somebody inside has begun stay until it has ended, shut or not.
+    pub fn stay(&self) -> Stay {
         self.0.inside.fetch_add(1, Ordering::SeqCst);
-        Visit(self.0.clone())
+        self.0.staying.fetch_add(1, Ordering::SeqCst);
+        Stay(self.0.clone())
     }
 
     /// Lets nobody in any more.
@@ -47,24 +54,48 @@ impl Gate {
     /// Lets nobody in any more, and waits until all have left, at most `grace`. Returns whether they have.
     pub async fn shut(&self, grace: Duration) -> bool {
         self.close();
-        let empty = async {
+        self.0.none(&self.0.inside, grace).await
+    }
+
+    /// Lets nobody in any more, and waits until nothing stays that goes on without a request, at most `grace`.
+    /// Returns whether that is so.
+    pub async fn calm(&self, grace: Duration) -> bool {
+        self.close();
+        self.0.none(&self.0.staying, grace).await
+    }
+}
+
+impl State {
+    async fn none(&self, count: &AtomicUsize, grace: Duration) -> bool {
+        let none = async {
             loop {
-                let left = self.0.left.notified();
-                if self.0.inside.load(Ordering::SeqCst) == 0 {
+                let left = self.left.notified();
+                if count.load(Ordering::SeqCst) == 0 {
                     return;
                 }
                 left.await;
             }
         };
-        tokio::time::timeout(grace, empty).await.is_ok()
+        tokio::time::timeout(grace, none).await.is_ok()
+    }
+
+    fn leave(&self, count: &AtomicUsize) {
+        if count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.left.notify_waiters();
+        }
     }
 }
 
-impl Drop for Visit {
+impl Drop for Visit<'_> {
     fn drop(&mut self) {
-        if self.0.inside.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.0.left.notify_waiters();
-        }
+        self.0.leave(&self.0.inside);
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.0.leave(&self.0.staying);
+        self.0.leave(&self.0.inside);
     }
 }
 
@@ -76,6 +107,10 @@ mod tests {
     async fn a_shut_gate_waits_for_those_inside() {
         let gate = Gate::default();
         let visit = gate.enter().unwrap();
+        let stay = gate.stay();
+        assert!(!gate.calm(Duration::from_secs(1)).await);
+        drop(stay);
+        assert!(gate.calm(Duration::from_secs(1)).await);
         assert!(!gate.shut(Duration::from_secs(1)).await);
         assert!(gate.enter().is_none());
         let stayed = gate.stay();

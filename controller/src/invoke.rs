@@ -1,21 +1,32 @@
-//! The one door for every invocation, whoever asks for it: the REST API, a rule, a web action, or a
-//! sequence or composition for a component.
+//! The one door for every invocation, whoever asks for it: the REST API, a rule or a web action. Sequences
+//! and compositions come by another one to their components, which are not throttled.
 
+pub mod composition;
 pub mod primitive;
 pub mod resolve;
+pub mod sequence;
+pub mod session;
+pub mod steps;
 pub mod trigger;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::entity::activation::Activation;
+use common::entity::exec::Exec;
 use common::entity::id::{ActivationId, TransactionId};
+use common::entity::identity::Right;
+use common::shutdown::Shutdown;
 use common::store::{IdentityRecord, StoreError};
 use serde_json::value::RawValue;
 
 use self::primitive::Primitive;
 use self::resolve::{ResolveError, Resolved, Resolver};
+use self::steps::Form;
+use crate::entitlement::{Denial, Entitlement};
+use crate::gate::Gate;
 use crate::load_balancer::BalancerError;
+use crate::records::Records;
 
 /// One request to invoke.
 #[derive(Clone, Debug)]
@@ -57,7 +68,10 @@ pub enum InvokeError {
     /// The payload has a name that is fixed.
     #[error("the payload sets what is final")]
     Final,
-    /// The order was not taken.
+    /// The caller may not run a component.
+    #[error(transparent)]
+    Denied(#[from] Denial),
+    /// The order was not taken, or not noted.
     #[error(transparent)]
     Balancer(#[from] BalancerError),
     /// The store.
@@ -71,11 +85,29 @@ pub struct Invoke {
     pub resolver: Resolver,
     /// Actions that a container runs.
     pub primitive: Primitive,
+    /// Records of sequences and compositions.
+    pub records: Records,
+    /// Whose actions may be components.
+    pub entitlement: Arc<Entitlement>,
+    /// The most actions in a sequence or composition.
+    pub limit: u64,
+    /// Runs sequences and compositions.
+    pub tasks: Shutdown,
+    /// They stay inside until they have ended.
+    pub gate: Gate,
 }
 
 impl Invoke {
     /// Invokes an action. Whoever stops waiting for this does not stop the activation.
-    pub async fn invoke(&self, invocation: Invocation<'_>) -> Result<Outcome, InvokeError> {
-        self.primitive.invoke(invocation).await
+    pub async fn invoke(self: &Arc<Self>, invocation: Invocation<'_>) -> Result<Outcome, InvokeError> {
+        let action = &invocation.action.action.entity;
+        if let Exec::Sequence { components, .. } = &action.exec {
+            self.entitlement.check_all(invocation.caller, Right::Activate, components).await?;
+        }
+        self.primitive.check(invocation.action, invocation.payload)?;
+        match Form::of(action) {
+            Form::Primitive => self.primitive.invoke(&invocation).await,
+            form @ (Form::Sequence | Form::Composition) => self.begin(form, &invocation).await,
+        }
     }
 }

@@ -198,7 +198,8 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
     let throttles = Throttles { limits: config.limits.clone(), controllers };
     let known_packages = EntityCache::new(artifacts.clone(), EntityKind::Package, PACKAGES);
     shutdown.spawn("packages", known_packages.clone().follow(shutdown.clone()));
-    let entitlement = Entitlement::new(known_packages.clone(), balancer.clone(), clock.clone(), throttles);
+    let entitlement =
+        Arc::new(Entitlement::new(known_packages.clone(), balancer.clone(), clock.clone(), throttles));
     let packages = Packages::new(
         artifacts.clone(),
         known_packages.clone(),
@@ -221,6 +222,16 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         released: Shutdown::new(),
         metrics: ActivationMetrics::register(&registry)?,
     };
+    let gate = Gate::default();
+    let invoke = Invoke {
+        resolver: Resolver { actions: cache, packages: known_packages },
+        primitive,
+        records: records.clone(),
+        entitlement: entitlement.clone(),
+        limit: config.limits.sequence_length,
+        tasks: shutdown.clone(),
+        gate: gate.clone(),
+    };
     let app = App {
         config,
         manifest,
@@ -232,7 +243,7 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         triggers,
         rules,
         firing: Firing::new(shutdown.clone()),
-        invoke: Invoke { resolver: Resolver { actions: cache, packages: known_packages }, primitive },
+        invoke: Arc::new(invoke),
         records,
         activations,
         balancer,
@@ -243,7 +254,7 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         build,
         members,
         readiness,
-        gate: Gate::default(),
+        gate,
     };
     Ok(Controller { app: Arc::new(app), many, background: shutdown })
 }
@@ -401,6 +412,12 @@ impl Controller {
             tokio::time::sleep(SETTLING).await;
         }
         true
+    }
+
+    /// Takes no new work from now on (503), and waits until every sequence and composition has ended, at most
+    /// `grace`. Returns whether all have.
+    pub async fn calm(&self, grace: Duration) -> bool {
+        self.app.gate.calm(grace).await
     }
 
     /// Takes no new work from now on (503), and waits until what was begun is answered, at most `grace`.

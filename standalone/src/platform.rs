@@ -269,6 +269,12 @@ impl Servers {
 
 async fn stop(controller: Controller, invoker: Option<Invoker>, servers: Servers) {
     info!("stopping: no new work is taken");
+    // The invoker is there for sequences until they have ended. Those that take longer get their records at
+    // the next start.
+    if !controller.calm(GRACE).await {
+        warn!("sequences did not end in time");
+        controller.release();
+    }
     let running = async {
         let clean = match invoker {
             Some(invoker) => invoker.drain(GRACE).await,

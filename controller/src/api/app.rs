@@ -37,7 +37,7 @@ pub struct App {
     /// actions get none.
     pub secret: Option<Secret>,
     /// May they, and how often.
-    pub entitlement: Entitlement,
+    pub entitlement: Arc<Entitlement>,
     /// Actions as entities.
     pub actions: Actions,
     /// Packages as entities.
@@ -49,7 +49,7 @@ pub struct App {
     /// What triggers set off.
     pub firing: Firing,
     /// Whatever is to be run.
-    pub invoke: Invoke,
+    pub invoke: Arc<Invoke>,
     /// Activations that this controller records itself.
     pub records: Records,
     /// Records.

@@ -365,6 +365,7 @@ impl From<InvokeError> for ApiError {
             InvokeError::Resolve(error) => error.into(),
             InvokeError::Deprecated(kind) => Self::Deprecated(kind),
             InvokeError::Final => Self::Final,
+            InvokeError::Denied(denial) => denial.into(),
             InvokeError::Balancer(BalancerError::TooLarge(_)) => Self::Oversized,
             InvokeError::Balancer(error) => Self::Unavailable(error.into()),
             InvokeError::Store(error) => error.into(),

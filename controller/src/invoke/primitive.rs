@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::config::WaitConfig;
-use common::entity::action::{Action, FINAL};
+use common::entity::action::FINAL;
 use common::entity::activation::Activation;
 use common::entity::exec::Exec;
 use common::entity::id::{ActivationId, ControllerId};
 use common::entity::identity::{ALL_RIGHTS, AuthKey, Identity, Namespace};
-use common::entity::json;
+use common::entity::json::{self, Shape};
 use common::entity::name::EntityName;
 use common::entity::parameters::{Parameter, Parameters};
 use common::manifest::Manifest;
@@ -29,7 +29,7 @@ use super::resolve::Resolved;
 use super::{Invocation, InvokeError, Outcome};
 use crate::load_balancer::schedule::Partition;
 use crate::load_balancer::{LoadBalancer, Order, Waiter};
-use crate::metrics::ActivationMetrics;
+use crate::metrics::{ActivationMetrics, InvokeMetrics};
 
 /// Without a word from the invoker the store is asked this often.
 const SLOW_POLL: Duration = Duration::from_secs(15);
@@ -39,6 +39,24 @@ const FIRST_POLL: Duration = Duration::from_millis(10);
 
 /// The longest pause between two such looks.
 const LAST_POLL: Duration = Duration::from_secs(2);
+
+/// An activation that an invoker has taken.
+#[derive(Debug)]
+pub struct Started {
+    id: ActivationId,
+    namespace: EntityName,
+    waiter: Option<Waiter>,
+    wait: Option<Duration>,
+    is_component: bool,
+    begun: Instant,
+}
+
+impl Started {
+    /// Its id.
+    pub fn id(&self) -> ActivationId {
+        self.id
+    }
+}
 
 /// Invokes actions.
 pub struct Primitive {
@@ -60,25 +78,16 @@ pub struct Primitive {
 
 impl Primitive {
     /// Invokes an action. Whoever stops waiting for this does not stop the activation.
-    pub async fn invoke(&self, invocation: Invocation<'_>) -> Result<Outcome, InvokeError> {
-        let parameters = invocation.action.parameters();
-        self.check(&invocation.action.action.entity, &parameters, invocation.payload)?;
-        let metrics = match invocation.wait {
-            Some(_) => &self.metrics.blocking,
-            None => &self.metrics.non_blocking,
-        };
-        metrics.started.inc();
-        let started = Instant::now();
-        let outcome = self.run(&parameters, &invocation).await;
-        match &outcome {
-            Ok(Outcome::Accepted(_)) if invocation.wait.is_some() => metrics.failed.inc(),
-            Ok(_) => metrics.finished.observe(started.elapsed().as_secs_f64()),
-            Err(_) => metrics.failed.inc(),
-        }
-        outcome
+    pub async fn invoke(&self, invocation: &Invocation<'_>) -> Result<Outcome, InvokeError> {
+        let started = self.start(invocation).await?;
+        let id = started.id;
+        let finished = self.finish(started).await?;
+        Ok(finished.map_or(Outcome::Accepted(id), Outcome::Finished))
     }
 
-    fn check(&self, action: &Action, parameters: &Parameters, payload: &RawValue) -> Result<(), InvokeError> {
+    /// Whether an action may be invoked, and with that payload.
+    pub fn check(&self, action: &Resolved, payload: &RawValue) -> Result<(), InvokeError> {
+        let (action, parameters) = (&action.action.entity, action.parameters());
         let kind = action.exec.kind();
         if self.manifest.resolve(kind).is_some_and(|runtime| runtime.deprecated) {
             return Err(InvokeError::Deprecated(kind.to_owned()));
@@ -92,24 +101,44 @@ impl Primitive {
         Ok(())
     }
 
-    async fn run(
-        &self,
-        parameters: &Parameters,
-        invocation: &Invocation<'_>,
-    ) -> Result<Outcome, InvokeError> {
+    /// Has an invoker take an action. Whoever stops waiting for this does not stop the activation.
+    pub async fn start(&self, invocation: &Invocation<'_>) -> Result<Started, InvokeError> {
+        let metrics = self.metrics(invocation.wait);
+        metrics.started.inc();
+        let begun = Instant::now();
         let action = &invocation.action.action.entity;
-        let message = self.message(parameters, invocation);
+        let message = self.message(&invocation.action.parameters(), invocation);
         let id = message.activation_id;
         let namespace = message.user.namespace.name.clone();
         debug!(activation.id = %id, action.fqn = %message.action, "invoking {} as {id}", message.action);
         let partition = self.partition(&action.exec);
         let order = Order { message, limits: action.limits.clone(), partition };
-        let waiter = self.balancer.publish(order).await?;
-        let finished = match (waiter, invocation.wait) {
-            (Some(waiter), Some(wait)) => self.wait(&namespace, id, waiter, wait).await?,
-            _ => None,
-        };
-        Ok(finished.map_or(Outcome::Accepted(id), Outcome::Finished))
+        match self.balancer.publish(order).await {
+            Ok(waiter) => {
+                let (wait, is_component) = (invocation.wait, invocation.cause.is_some());
+                Ok(Started { id, namespace, waiter, wait, is_component, begun })
+            }
+            Err(error) => {
+                metrics.failed.inc();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The record of what was started, or nothing if nobody waits for it or it does not come in time.
+    pub async fn finish(&self, started: Started) -> Result<Option<Box<Activation>>, StoreError> {
+        let (metrics, wait, begun) = (self.metrics(started.wait), started.wait, started.begun);
+        let finished = self.wait(started).await;
+        match &finished {
+            Ok(None) if wait.is_some() => metrics.failed.inc(),
+            Ok(_) => metrics.finished.observe(begun.elapsed().as_secs_f64()),
+            Err(_) => metrics.failed.inc(),
+        }
+        finished
+    }
+
+    fn metrics(&self, wait: Option<Duration>) -> &InvokeMetrics {
+        if wait.is_some() { &self.metrics.blocking } else { &self.metrics.non_blocking }
     }
 
     /// An image of the user's counts as one of the platform's if the manifest says so.
@@ -131,7 +160,11 @@ impl Primitive {
             activation_id: ActivationId::generate(),
             root_controller_index: self.id.clone(),
             blocking: invocation.wait.is_some(),
-            content: Some(parameters.merged_with_payload(invocation.payload)),
+            content: Some(match json::shape(invocation.payload) {
+                // From one component of a sequence to the next.
+                Shape::Array => invocation.payload.to_owned(),
+                Shape::Object | Shape::Scalar => parameters.merged_with_payload(invocation.payload),
+            }),
             init_args: parameters.init_keys(),
             locked_args: locked(parameters, invocation.payload),
             cause: invocation.cause,
@@ -140,13 +173,9 @@ impl Primitive {
     }
 
     /// The record, or nothing if it does not come in time.
-    async fn wait(
-        &self,
-        namespace: &EntityName,
-        id: ActivationId,
-        waiter: Waiter,
-        wait: Duration,
-    ) -> Result<Option<Box<Activation>>, StoreError> {
+    async fn wait(&self, started: Started) -> Result<Option<Box<Activation>>, StoreError> {
+        let Started { id, namespace, waiter, wait, is_component, .. } = started;
+        let (Some(waiter), Some(wait)) = (waiter, wait) else { return Ok(None) };
         let deadline = Instant::now() + wait;
         let mut waiter = Some(waiter.0);
         let mut pause = SLOW_POLL;
@@ -172,7 +201,11 @@ impl Primitive {
                 () = sleep_until(look), if self.waiting.polling_from_db => {
                     self.metrics.retrievals.inc();
                     // What is presumed is no answer: the activation may still be running.
-                    let record = self.activations.get(namespace, id).await?;
+                    let record = match self.activations.get(&namespace, id).await {
+                        // No reason to end what may have run for long.
+                        Err(StoreError::Unavailable { .. }) if is_component => None,
+                        record => record?,
+                    };
                     if let Some(mut record) = record.filter(|record| !record.head.is_presumed()) {
                         record.logs.clear();
                         return Ok(Some(Box::new(record)));
