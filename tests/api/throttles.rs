@@ -4,7 +4,7 @@ use common::clock::{Clock, SystemClock};
 use serde_json::json;
 use tests::admin::Admin;
 use tests::answer::Answer;
-use tests::fixtures::ECHO;
+use tests::fixtures::{ECHO, sequence};
 use tests::namespace::Namespace;
 use tests::place::unique;
 use tests::whisk::Whisk;
@@ -54,6 +54,20 @@ async fn case_187_one_more_than_allowed() {
         answer.expect(202);
     }
     last.expect(429).error(&too_many(ALLOWED + 1, ALLOWED));
+}
+
+#[tokio::test]
+async fn case_190_a_sequence_counts_once() {
+    let Some((me, _)) = limited(190).await else { return };
+    let echo = me.put_js("echo", ECHO).await;
+    let components = vec![format!("/_/{echo}"); ALLOWED as usize];
+    let name = me.create("s", &sequence(&components)).await;
+    let mut answers = exhaust(&me, &name).await;
+    answers.pop().expect("there was a last request").expect(429).error(&too_many(ALLOWED + 1, ALLOWED));
+    for answer in answers {
+        let record = me.wait_for_activation(&answer.expect(202).activation_id()).await;
+        assert_eq!(record["response"]["status"], "success", "{record}");
+    }
 }
 
 #[tokio::test]

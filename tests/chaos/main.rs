@@ -2,4 +2,5 @@
 //! nothing of the killed run is left.
 
 mod marks;
+mod sequences;
 mod sigkill;

@@ -66,6 +66,31 @@ function main({ action, params }) {
   return openwhisk().actions.invoke({ name: action, blocking: true, result: true, params });
 }";
 
+/// Adds one to `n`.
+pub const INCREMENT: &str = "function main({ n }) {
+  if (typeof n === 'undefined') return { error: 'missing parameter' };
+  return { n: n + 1 };
+}";
+/// A conductor that says what its arguments say: `action` and `state` as they are, all else in `params`.
+pub const CONDUCTOR: &str = "function main(args) {
+  if (args.error) return args;
+  const { action, state, params, ...rest } = args;
+  return { action, state, params: { ...rest, ...params } };
+}";
+
+/// The body of a sequence of these components.
+pub fn sequence(components: &[impl AsRef<str>]) -> Value {
+    let components: Vec<&str> = components.iter().map(AsRef::as_ref).collect();
+    json!({ "exec": { "kind": "sequence", "components": components } })
+}
+
+/// The body of a conductor of this code.
+pub fn conductor(code: &str) -> Value {
+    let mut body = js(code);
+    body["annotations"] = json!([{ "key": "conductor", "value": true }]);
+    body
+}
+
 /// The body of an action of the default Node kind, at the least memory.
 pub fn js(code: &str) -> Value {
     action("nodejs:default", code)
