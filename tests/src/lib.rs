@@ -11,11 +11,13 @@
 //! - `OXWHISK_TEST_LOG`: the server's `--log-level`; what it prints is in `<target>/<profile>/test-logs`;
 //! - `OXWHISK_URL`, `OXWHISK_AUTH` and perhaps `OXWHISK_AUTH_2`: a server that somebody else started, and
 //!   the credentials of one or two of its namespaces. `api` then runs against it; what needs another
-//!   configuration is named and left out.
+//!   configuration is named and left out;
+//! - `OXWHISK_WSK`: the command line client, in place of the `wsk` on the `PATH`.
 
 pub mod admin;
 pub mod answer;
 pub mod client;
+pub mod clients;
 pub mod collector;
 pub mod deployment;
 pub mod docker;
@@ -27,5 +29,6 @@ pub mod platform;
 pub mod processes;
 pub mod server;
 pub mod services;
+pub mod tally;
 pub mod wait;
 pub mod whisk;

@@ -135,6 +135,16 @@ impl Whisk {
         Some(self.sign_in(GUEST).await)
     }
 
+    /// The namespace `guest` with its well-known key, made where the platform comes without it.
+    pub async fn make_guest(&self) -> Namespace {
+        if let Owner::Us(admin) = &self.owner
+            && is_distributed()
+        {
+            admin.run(&["user", "create", "guest", "-u", GUEST]).await;
+        }
+        self.sign_in(GUEST).await
+    }
+
     /// Whether the server is ours, so that its defaults are known.
     pub fn is_ours(&self) -> bool {
         matches!(self.owner, Owner::Us(_))

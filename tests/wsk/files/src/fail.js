@@ -1,0 +1,1 @@
+function main() { return { error: 'this failed on purpose' } }

@@ -1,0 +1,1 @@
+function main(p) { console.log('fired', JSON.stringify(p)); return p }

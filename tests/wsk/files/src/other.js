@@ -1,0 +1,1 @@
+function niam(p) { return { via: 'niam' } }

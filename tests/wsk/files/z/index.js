@@ -1,0 +1,1 @@
+exports.main = p => ({ zipped: true, v: require('./v').v })
