@@ -12,6 +12,7 @@ pub mod invoke;
 pub mod load_balancer;
 pub mod metrics;
 pub mod records;
+pub mod system;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -191,6 +192,7 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         readiness,
         ..
     } = parts;
+    system::ensure(&*subjects, &*artifacts, &manifest, &config, clock.now()).await;
     let identities = IdentityCache::new(subjects, IDENTITIES);
     shutdown.spawn("identities", identities.clone().follow(shutdown.clone()));
     let cache = EntityCache::new(artifacts.clone(), EntityKind::Action, ACTIONS);

@@ -1,0 +1,3 @@
+function main({ payload }) {
+  console.log(`hello ${payload}!`);
+}
