@@ -27,6 +27,7 @@ pub mod namespace;
 pub mod place;
 pub mod platform;
 pub mod processes;
+pub mod requests;
 pub mod server;
 pub mod services;
 pub mod tally;

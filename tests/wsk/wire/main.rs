@@ -4,15 +4,15 @@
 //! They stand in `requests/*.toml`, a file a part of the script, and run in order in a namespace of their own.
 //! They always run.
 
-mod requests;
-mod shape;
-
+use tests::place;
+use tests::requests::Requests;
 use tests::whisk::Whisk;
 
 async fn send(file: &str) {
     let whisk = Whisk::shared().await;
     let namespace = whisk.namespace().await;
-    requests::read(file).send(&namespace).await;
+    let file = place::workspace().join(format!("tests/wsk/wire/requests/{file}.toml"));
+    Requests::read(&file).send(&namespace).await.unwrap_or_else(|story| panic!("{story}"));
 }
 
 #[tokio::test]

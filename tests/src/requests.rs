@@ -1,19 +1,20 @@
-//! The requests as data.
+//! Requests as data: what a client sends, of each answer the status and the parts that it reads.
 //!
 //! `$ns` and `$auth` in a path, body or shape stand for the namespace and its credentials, and any other `$name`
 //! for what an earlier answer held under `keep`.
 
+mod shape;
+
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
-use tests::answer::Answer;
-use tests::namespace::{Namespace, RECORDED};
-use tests::place;
 use tokio::time::Instant;
 
-use crate::shape;
+use crate::answer::Answer;
+use crate::namespace::{Namespace, RECORDED};
 
 /// Between two looks for a record that is not there yet.
 const POLL: std::time::Duration = std::time::Duration::from_millis(100);
@@ -32,7 +33,8 @@ pub struct Requests {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request {
-    /// The items of the script that send it.
+    /// The commands that send it, by their numbers.
+    #[serde(default)]
     of: Vec<u32>,
     /// Method and path; a path without a slash at its beginning is one of the namespace `_`.
     send: String,
@@ -55,41 +57,51 @@ struct Request {
     eventually: bool,
 }
 
-/// Reads a file.
-pub fn read(name: &str) -> Requests {
-    let file = place::workspace().join(format!("tests/wsk/wire/requests/{name}.toml"));
-    let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
-}
-
 impl Requests {
-    /// Sends all of them in that namespace.
-    pub async fn send(&self, namespace: &Namespace) {
+    /// Reads a file.
+    ///
+    /// # Panics
+    ///
+    /// If it is not what it should be.
+    pub fn read(file: &Path) -> Self {
+        let text =
+            std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    }
+
+    /// Sends all of them in that namespace; an `Err` tells the first answer that is not as it should be.
+    pub async fn send(&self, namespace: &Namespace) -> Result<(), String> {
         let mut known = BTreeMap::from([
             ("ns".to_owned(), namespace.name.clone()),
             ("auth".to_owned(), namespace.auth.clone()),
         ]);
         for request in &self.request {
-            let answer = request.send(&self.agent, namespace, &known).await;
+            let answer = request.send(&self.agent, namespace, &known).await?;
             for (name, pointer) in &request.keep {
                 let body = answer.json();
                 let value = body.pointer(pointer).and_then(Value::as_str);
-                let value = value.unwrap_or_else(|| panic!("no text at {pointer}: {}", answer.story()));
+                let value = value.ok_or_else(|| format!("no text at {pointer}: {}", answer.story()))?;
                 known.insert(name.clone(), value.to_owned());
             }
         }
+        Ok(())
     }
 }
 
 impl Request {
-    async fn send(&self, agent: &str, namespace: &Namespace, known: &BTreeMap<String, String>) -> Answer {
+    async fn send(
+        &self,
+        agent: &str,
+        namespace: &Namespace,
+        known: &BTreeMap<String, String>,
+    ) -> Result<Answer, String> {
         let deadline = Instant::now() + RECORDED;
         loop {
             let answer = self.send_once(agent, namespace, known).await;
             match self.judge(&answer, known) {
-                Ok(()) => return answer,
+                Ok(()) => return Ok(answer),
                 Err(_) if self.eventually && Instant::now() < deadline => tokio::time::sleep(POLL).await,
-                Err(why) => panic!("items {:?}: {why}: {}", self.of, answer.story()),
+                Err(why) => return Err(format!("{:?} {why}: {}", self.of, answer.story())),
             }
         }
     }
