@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "these commands talk to the person who started them")]
 
 mod bench;
+mod clients;
 mod docker_daemon;
 mod images;
 mod kafka;

@@ -1,17 +1,20 @@
 //! `cargo xtask test`: brings up what the suites need, runs them, and takes down what it started.
 //!
-//! On a bare machine that is the Docker daemon, the runtime images, PostgreSQL's binaries and Kafka with its
-//! Java. The suites that talk to an embedded platform run twice, with containers by Docker and by processes;
-//! the API's also against the distributed form.
+//! On a bare machine that is the Docker daemon, the runtime images, PostgreSQL's binaries, Kafka with its Java, and
+//! clients from their package registries. The suites that talk to an embedded platform run twice, with containers
+//! by Docker and by processes; those of the API and of what `wsk` does also against the distributed form.
 
 use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::{docker_daemon, images, kafka, postgres};
+use crate::{clients, docker_daemon, images, kafka, postgres};
 
 /// The suites that start an embedded platform.
 const PLATFORM_SUITES: [&str; 3] = ["api", "platform", "chaos"];
+
+/// The suites that judge what users and clients see, and therefore both forms.
+const BOTH_FORMS: [&str; 3] = ["api", "wsk", "wsk_wire"];
 
 /// Runs everything, or everything but what takes long.
 pub fn run(all: bool) -> anyhow::Result<()> {
@@ -24,6 +27,7 @@ pub fn run(all: bool) -> anyhow::Result<()> {
 fn suites() -> anyhow::Result<()> {
     postgres::ensure()?;
     kafka::ensure()?;
+    clients::ensure();
     images::run(false, &[])?;
     // Always all of the workspace, so that nothing is built twice with other features.
     cargo(&["build", "--workspace", "--bins"], &[])?;
@@ -32,14 +36,18 @@ fn suites() -> anyhow::Result<()> {
         &[("OXWHISK_TEST_RUNTIME", "docker"), ("OXWHISK_TEST_DOCKER", "required")],
     )?;
     cargo(
-        &["test", "--workspace", "--no-fail-fast", "--test", "api"],
+        &[&["test", "--workspace", "--no-fail-fast"], &tests(&BOTH_FORMS)[..]].concat(),
         &[("OXWHISK_TEST_RUNTIME", "docker"), ("OXWHISK_TEST_FORM", "distributed")],
     )?;
-    let mut by_process = vec!["test", "--workspace", "--no-fail-fast"];
-    for suite in PLATFORM_SUITES {
-        by_process.extend(["--test", suite]);
-    }
-    cargo(&by_process, &[("OXWHISK_TEST_RUNTIME", "process")])
+    cargo(
+        &[&["test", "--workspace", "--no-fail-fast"], &tests(&PLATFORM_SUITES)[..]].concat(),
+        &[("OXWHISK_TEST_RUNTIME", "process")],
+    )
+}
+
+/// The flags that choose these suites.
+fn tests<'a>(suites: &[&'a str]) -> Vec<&'a str> {
+    suites.iter().flat_map(|suite| ["--test", suite]).collect()
 }
 
 fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {

@@ -1,0 +1,2 @@
+def main(args):
+    return {"python": args.get("name", "nobody")}
