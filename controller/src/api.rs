@@ -11,6 +11,7 @@ pub mod answer;
 pub mod app;
 pub mod body;
 pub mod caller;
+pub mod docs;
 pub mod error;
 pub mod fire;
 pub mod frame;
@@ -65,7 +66,11 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(operated("/disable").post(root::disable))
         .service(open("/activation").get(root::in_flight))
         .service(open("/activation/count").get(root::in_flight_count))
+        .service(open("/api-docs").get(docs::root))
+        .service(open("/docs").get(docs::show_root))
         // For everybody.
+        .service(open("/api/v1/api-docs").get(docs::api))
+        .service(open("/api/v1/docs").get(docs::show_api))
         .service(open("/api/v1").get(root::api))
         .service(open("/api/v1/").get(root::api))
         // For those who sign in.
