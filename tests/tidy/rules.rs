@@ -25,12 +25,19 @@ const ROOMS: [(&str, &[&str]); 4] = [
 ];
 
 /// Decisions, which wait for nothing.
-const PURE: [&str; 5] = [
+const PURE: [&str; 12] = [
     "invoker/src/pool/decide.rs",
     "invoker/src/proxy/state.rs",
     "controller/src/load_balancer/schedule.rs",
     "controller/src/load_balancer/health.rs",
     "controller/src/invoke/composition/answer.rs",
+    "controller/src/api/web_actions/accept.rs",
+    "controller/src/api/web_actions/context.rs",
+    "controller/src/api/web_actions/guard.rs",
+    "controller/src/api/web_actions/media.rs",
+    "controller/src/api/web_actions/path.rs",
+    "controller/src/api/web_actions/pretty.rs",
+    "controller/src/api/web_actions/render.rs",
 ];
 
 fn offenders(what: &str, offends: impl Fn(&File) -> bool) {
