@@ -70,3 +70,16 @@ async fn too_many_segments_are_no_action() {
     me.put("actions/a/b/c", &fixtures::js(ECHO)).await.expect(404);
     me.get("actions/a/b/c").await.expect(404);
 }
+
+#[tokio::test]
+async fn cases_107_108_the_name_of_something_else() {
+    let me = Whisk::shared().await.namespace().await;
+    let trigger = me.put_trigger(&json!({})).await;
+    let told = "Resource by this name exists but is not in this collection.";
+    let path = format!("actions/{trigger}");
+    me.get(&path).await.expect(409).error(told);
+    for query in ["", "?overwrite=true"] {
+        let body = json!({ "exec": { "kind": "nodejs:default", "code": "function main(){}" } });
+        me.put(format!("{path}{query}"), &body).await.expect(409).error(told);
+    }
+}

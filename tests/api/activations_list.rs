@@ -126,3 +126,26 @@ async fn case_321_newest_first() {
     assert_eq!(list(&me, "?skip=4").await, items[4..]);
     assert_eq!(list(&me, "?skip=5").await, Vec::<Value>::new());
 }
+
+#[tokio::test]
+async fn cases_318_319_330_packages_and_strangers() {
+    let Some((me, _)) = with_runs(318, 0).await else { return };
+    let Some(stranger) = Whisk::shared().await.other(330).await else { return };
+    let package = me.put_package("p", &json!({ "publish": true })).await;
+    let binding = me.put_package("b", &json!({ "binding": { "namespace": "_", "name": package } })).await;
+    let action = me.put_js("a", ECHO).await;
+    me.put_js_in(&package, &action, ECHO).await;
+    for name in [action.clone(), format!("{package}/{action}"), format!("{binding}/{action}")] {
+        me.invoke(&name, &json!({})).await.expect(200);
+    }
+    me.wait_for_activation_count(3).await;
+    for name in [action.clone(), format!("{package}/{action}"), format!("{binding}/{action}")] {
+        assert_eq!(list(&me, &format!("?name={name}")).await.len(), 1, "{name}");
+    }
+
+    let path = format!("/api/v1/namespaces/{}/actions/{package}/{action}?blocking=true", me.name);
+    let id = stranger.post(path, &json!({})).await.expect(200).activation_id();
+    let record = stranger.wait_for_activation(&id).await;
+    assert_eq!((&record["namespace"], &record["subject"]), (&json!(stranger.name), &json!(stranger.name)));
+    me.get(format!("activations/{id}")).await.expect(404);
+}

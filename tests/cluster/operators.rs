@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::client::basic;
-use tests::deployment::{Node, Role};
+use tests::deployment::{Node, Role, Site};
 use tests::fixtures::ECHO;
 use tests::server::Options;
 use tests::wait;
+use tests::whisk::Whisk;
 
 use crate::world::World;
 
@@ -102,4 +103,29 @@ async fn refused_beyond(me: &tests::namespace::Namespace, name: &str, allowed: u
         answer.expect(202);
     }
     panic!("more than ten a minute were allowed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cases_014_015_186_an_installation_without_invokers_and_with_half_of_them() {
+    let site = Site::shared(options()).await;
+    let controller = site.start(Role::Controller).await;
+    let told = controller.client().get("/invokers/ready").await.expect(500).json();
+    assert_eq!(told, json!({ "unhealthy": "0/0" }));
+    let me = Whisk::of_our_own(controller.url(), site.admin()).namespace().await;
+    let echo = me.put_js("echo", ECHO).await;
+    me.post(format!("actions/{echo}?blocking=true"), &json!({})).await.expect(503).json();
+
+    let (one, other) = (site.start(Role::Invoker).await, site.start(Role::Invoker).await);
+    controller.wait_for_invokers(2).await;
+    order(&one, "/disable", "of-invokers").await.expect(200);
+    wait::until("one of two is up", SOON, || async {
+        let told = controller.client().get("/invokers/ready").await.expect_any(&[200, 500]).json();
+        (told == json!({ "unhealthy": "1/2" })).then_some(())
+    })
+    .await;
+    me.result(&echo, &json!({})).await;
+    for invoker in [one, other] {
+        invoker.stop().await;
+    }
+    controller.stop().await;
 }

@@ -33,6 +33,9 @@ pub enum ApiError {
     /// Another verb than the path knows; with those that it knows.
     #[error("HTTP method not allowed, supported methods: {0}")]
     MethodNotAllowed(&'static str),
+    /// Not the operator of this controller.
+    #[error("username or password are wrong.")]
+    NotTheOperator,
     /// Nobody signed in.
     #[error("The resource requires authentication, which was not supplied with the request")]
     NoCredentials,
@@ -241,7 +244,9 @@ impl ResponseError for ApiError {
             | Self::NoAction(_)
             | Self::CorruptReference(_) => StatusCode::BAD_REQUEST,
             Self::NotYetReady => StatusCode::ACCEPTED,
-            Self::NoCredentials | Self::BadCredentials | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::NoCredentials | Self::BadCredentials | Self::Unauthenticated | Self::NotTheOperator => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::Forbidden(_) | Self::KindForbidden(_) | Self::ExecuteOnly(_) => StatusCode::FORBIDDEN,
             Self::Unrouted
             | Self::NotFound

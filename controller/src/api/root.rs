@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::AUTHORIZATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use common::manifest::RuntimeKind;
 use serde::Serialize;
@@ -167,7 +168,8 @@ pub async fn targets(app: Data) -> HttpResponse {
 /// `whisk.controller`'s own credentials.
 pub async fn disable(app: Data, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     if !caller::is_operator(&request, &app.config.controller) {
-        return Err(ApiError::NoCredentials);
+        let is_somebody = request.headers().contains_key(AUTHORIZATION);
+        return Err(if is_somebody { ApiError::NotTheOperator } else { ApiError::Unauthenticated });
     }
     app.gate.close();
     Ok(answer::text("controller is disabled"))

@@ -154,7 +154,7 @@ async fn throttles_are_charged_before_anything_is_looked_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_result_too_large_for_a_message_is_read_from_the_store() {
+async fn cases_454_455_a_result_too_large_for_a_message_is_read_from_the_store() {
     let whisk = Whisk::unthrottled().await;
     whisk
         .play(|_| {
