@@ -4,8 +4,8 @@
 //! A rule is two things: a document of its own, and a link in its trigger's document, which says what runs
 //! and whether it does. Whoever changes a rule writes both in one transaction, in which also what is only
 //! relied on must be as it was read: so there is no link without its rule, whatever else happens at once. Who
-//! finds a trigger changed meanwhile, by another of its rules perhaps, tries again; who finds the rule
-//! changed does not, as upstream.
+//! finds a trigger changed meanwhile, by another of its rules perhaps, tries again; who replaces or deletes a
+//! rule and finds that changed does not, as upstream.
 
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ impl Rules {
         put: &RulePut,
         overwrite: Overwrite,
     ) -> Result<(Rule, RuleStatus), RuleError> {
-        again(fqn, async || match self.find(fqn).await? {
+        again(Some(fqn), async || match self.find(fqn).await? {
             Some(_) if overwrite == Overwrite::No => Err(RuleError::Exists),
             Some((rule, revision)) => self.change(rule, revision, put.clone()).await,
             None => self.create(fqn, put.clone()).await,
@@ -112,7 +112,7 @@ impl Rules {
 
     /// Makes a rule active or inactive.
     pub async fn set_status(&self, fqn: &Fqn, status: RuleStatus) -> Result<(), RuleError> {
-        again(fqn, async || {
+        again(None, async || {
             let (rule, revision) = self.find(fqn).await?.ok_or(RuleError::Missing)?;
             let seen = self.see(&rule.trigger).await?;
             if seen.status(&rule) == status {
@@ -128,7 +128,7 @@ impl Rules {
 
     /// Deletes a rule, active or not, and returns what it was.
     pub async fn delete(&self, fqn: &Fqn) -> Result<Rule, RuleError> {
-        again(fqn, async || {
+        again(Some(fqn), async || {
             let (rule, revision) = self.find(fqn).await?.ok_or(RuleError::Missing)?;
             let unlinked = self.see(&rule.trigger).await?.without(&rule);
             self.write(&[Write::Delete(rule.id(), revision), unlinked]).await?;
@@ -253,15 +253,16 @@ impl Seen {
     }
 }
 
-/// Does something with a rule, and does it again where somebody else has changed a trigger in between.
+/// Does something with a rule, and does it again where somebody else has changed a document in between, unless
+/// it is that of `rule`.
 async fn again<T>(
-    rule: &Fqn,
+    rule: Option<&Fqn>,
     mut attempt: impl AsyncFnMut() -> Result<T, RuleError>,
 ) -> Result<T, RuleError> {
-    let rule = rule.id();
+    let rule = rule.map(Fqn::id);
     for _ in 1..ATTEMPTS {
         match attempt().await {
-            Err(RuleError::Store(StoreError::Conflict(id))) if id != rule => {}
+            Err(RuleError::Store(StoreError::Conflict(id))) if rule.as_ref() != Some(&id) => {}
             done => return done,
         }
     }
