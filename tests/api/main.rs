@@ -33,6 +33,7 @@ mod packages_list;
 mod parameter_storage;
 mod rules;
 mod rules_concurrent;
+mod rules_packages;
 mod rules_update;
 mod sequences;
 mod sequences_definition;

@@ -57,6 +57,11 @@ async fn cases_449_450_451_parameters_are_sealed() {
         assert!(!text.contains("\"P\"") && !text.contains("\"B\""), "{text}");
         sealed(&me.get(format!("packages/{package}")).await.expect(200).json(), "p", cipher);
 
+        // Those of triggers are not.
+        let plain = json!([{ "key": "t", "value": "T" }]);
+        let trigger = me.put_trigger(&json!({ "parameters": plain })).await;
+        assert_eq!(me.get(format!("triggers/{trigger}")).await.expect(200).json()["parameters"], plain);
+
         let name = format!("{binding}/a");
         let stored = json!({ "a": { "b": [1, "ü"] }, "n": null, "p": "P", "q": "B" });
         assert_eq!(me.result(&name, &json!({})).await, stored);
