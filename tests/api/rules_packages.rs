@@ -1,7 +1,7 @@
-//! Rules for actions in packages, and in what a binding is bound to.
+//! Rules for actions in packages, in what a binding is bound to, and for sequences.
 
 use serde_json::{Value, json};
-use tests::fixtures::ECHO;
+use tests::fixtures::{ECHO, sequence};
 use tests::namespace::{Namespace, rules_of};
 use tests::place::unique;
 use tests::whisk::Whisk;
@@ -75,4 +75,21 @@ async fn cases_280_281_actions_of_others() {
     let direct = lines.iter().find(|line| line["action"] == json!(format!("{public}/a")));
     let direct = direct.unwrap_or_else(|| panic!("every rule has a line: {lines:?}"));
     assert_eq!((&direct["statusCode"], &direct["error"]), (&json!(1), &json!(text)));
+}
+
+#[tokio::test]
+async fn case_358_a_sequence() {
+    let me = Whisk::shared().await.namespace().await;
+    let add = "function main({ t, x }) { return { sum: t + x }; }";
+    let (add, echo) = (me.put_js("add", add).await, me.put_js("echo", ECHO).await);
+    let sequence = me.create("s", &sequence(&[format!("/_/{add}"), format!("/_/{echo}")])).await;
+    let trigger = me.put_trigger(&json!({ "parameters": [{ "key": "t", "value": 1 }] })).await;
+    me.put_rule(&trigger, &sequence).await;
+    let lines = rules_of(&me.fire_trigger(&trigger, &json!({ "x": 2 })).await);
+    assert_eq!((&lines[0]["success"], lines.len()), (&json!(true), 1), "{lines:?}");
+    assert_eq!(result_of(&me, &lines[0]).await, json!({ "sum": 3 }));
+    let id = lines[0]["activationId"].as_str().unwrap_or_default();
+    let record = me.wait_for_activation(id).await;
+    assert!(record.get("cause").is_none(), "{record}");
+    assert_eq!(record["logs"].as_array().map(Vec::len), Some(2), "{record}");
 }
