@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::fixtures::{self, APPLICATION_ERROR, ARRAY, ECHO, INCREMENT, SLEEP, sequence};
-use tests::namespace::{Namespace, annotation, entry};
+use tests::namespace::{Namespace, annotation, entry, rules_of};
 use tests::whisk::Whisk;
 use tokio::time::Instant;
 
@@ -240,6 +240,25 @@ async fn case_356_arrays_go_from_component_to_component() {
         .await
         .expect(400)
         .error_contains("JSON object expected");
+}
+
+#[tokio::test]
+async fn case_358_a_rule_fires_a_sequence() {
+    let me = Whisk::shared().await.namespace().await;
+    let (echo, a) = (me.put_js("echo", ECHO).await, me.put_js("a", INCREMENT).await);
+    let name = of(&me, &[&echo, &a]).await;
+    let parameters = json!([{ "key": "n", "value": 7 }]);
+    let trigger = me.put_trigger(&json!({ "parameters": parameters })).await;
+    me.put_rule(&trigger, &name).await;
+    for (payload, result) in [(json!({}), json!({ "n": 8 })), (json!({ "n": 1 }), json!({ "n": 2 }))] {
+        let fired = me.fire_trigger(&trigger, &payload).await;
+        let id = rules_of(&fired)[0]["activationId"].as_str().expect("the id of what ran").to_owned();
+        let record = me.wait_for_activation(&id).await;
+        assert_eq!((&record["name"], &record["response"]["result"]), (&json!(name), &result), "{record}");
+        assert_eq!(annotation(&record, "topmost"), Some(&json!(true)));
+        assert!(record.get("cause").is_none(), "{record}");
+        assert_eq!(ids(&record).len(), 2);
+    }
 }
 
 #[tokio::test]

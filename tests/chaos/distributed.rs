@@ -235,6 +235,47 @@ async fn survives(victim: Victim) {
     world.stop().await;
 }
 
+/// A controller that is killed in the midst of a sequence: the next one gives it a record with what it had begun,
+/// and what it had begun runs to its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_controller_leaves_records_of_its_sequences() {
+    let _turn = TURN.lock().await;
+    let mut world = World::start().await;
+    let whisk = Whisk::of_our_own(world.controller().url(), world.site.admin());
+    let me = whisk.namespace().await;
+    let mut body = fixtures::js(TELLING);
+    body["limits"]["timeout"] = json!(LIMIT.as_millis() as u64);
+    let telling = me.create("telling", &body).await;
+    let echo = me.put_js("echo", fixtures::ECHO).await;
+    let components = [&echo, &telling, &echo].map(|name| format!("/_/{name}"));
+    let inner = me.create("inner", &fixtures::sequence(&components)).await;
+    let outer =
+        me.create("outer", &fixtures::sequence(&[format!("/_/{inner}"), components[0].clone()])).await;
+    let alone = me.fire(&inner, &json!({ "number": 1, "ms": 10_000 })).await;
+    let nesting = me.fire(&outer, &json!({ "number": 2, "ms": 10_000 })).await;
+    wait::until("both are inside user code", SOON, || async {
+        (world.collector.inside().len() == 2).then_some(())
+    })
+    .await;
+    world.strike(Victim::Controller).await;
+
+    let outer = me.wait_for_activation_within(&nesting, RECORDED).await;
+    let nested = outer["logs"][0].as_str().expect("the nested sequence had begun").to_owned();
+    assert_eq!(outer["response"]["status"], "whisk internal error", "{outer}");
+    for id in [alone, nested] {
+        let record = me.wait_for_activation_within(&id, RECORDED).await;
+        assert_eq!(record["response"]["status"], "whisk internal error", "{record}");
+        let parts = record["logs"].as_array().expect("logs are a list");
+        assert_eq!(parts.len(), 2, "{record}");
+        for part in parts {
+            let part = part.as_str().expect("an id is text");
+            let part = me.wait_for_activation_within(part, RECORDED).await;
+            assert_eq!((&part["cause"], &part["response"]["status"]), (&json!(id), &json!("success")));
+        }
+    }
+    world.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_controller_loses_nothing_that_was_accepted() {
     survives(Victim::Controller).await;
