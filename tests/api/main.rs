@@ -50,3 +50,4 @@ mod web_access;
 mod web_answer;
 mod web_packages;
 mod web_request;
+mod web_sequences;

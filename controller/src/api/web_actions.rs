@@ -22,7 +22,7 @@ use actix_web::http::header::{
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
-use common::entity::action::FINAL;
+use common::entity::action::{CONDUCTOR, FINAL};
 use common::entity::activation::{Activation, Status};
 use common::entity::exec::Exec;
 use common::entity::id::TransactionId;
@@ -217,7 +217,7 @@ impl Call<'_> {
         let is_needed = match action.exec {
             Exec::Sequence { .. } => true,
             Exec::Code { .. } | Exec::Blackbox { .. } => {
-                action.provides_api_key() || action.annotations.is_truthy("conductor", false)
+                action.provides_api_key() || action.annotations.is_truthy(CONDUCTOR, false)
             }
         };
         if !is_needed {
