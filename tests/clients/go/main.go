@@ -164,10 +164,10 @@ func invocations() error {
 }
 
 func activations() error {
-	if _, _, err := client.Actions.Insert(action("r", echo), true); err != nil {
+	if _, _, err := client.Actions.Insert(action("talk", echo), true); err != nil {
 		return err
 	}
-	accepted, _, err := client.Actions.Invoke("r", map[string]interface{}{"n": "2"}, false, false)
+	accepted, _, err := client.Actions.Invoke("talk", map[string]interface{}{"n": "2"}, false, false)
 	if err != nil {
 		return err
 	}
@@ -191,12 +191,12 @@ func activations() error {
 	if err != nil {
 		return err
 	}
-	list, _, err := client.Activations.List(&whisk.ActivationListOptions{Name: "r", Limit: 5, Docs: true})
+	list, _, err := client.Activations.List(&whisk.ActivationListOptions{Name: "talk", Limit: 5, Docs: true})
 	if err != nil {
 		return err
 	}
 	return same(
-		record.Name, "r", record.Namespace, namespace, len(logs.Logs), 1, result.Success, true,
+		record.Name, "talk", record.Namespace, namespace, len(logs.Logs), 1, result.Success, true,
 		len(list), 1, list[0].ActivationID, id, len(list[0].Logs), 1,
 	)
 }

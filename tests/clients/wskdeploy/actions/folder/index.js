@@ -1,1 +1,1 @@
-exports.main = () => ({ lib: require('./lib/lib.js'), more: require('./more.js'), left: require('fs').existsSync(__dirname + '/left.out') })
+exports.main = () => ({ lib: require('./lib/lib.js'), more: require('./more.js'), left: require('fs').existsSync(__dirname + '/left/out.txt') })
