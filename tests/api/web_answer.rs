@@ -78,7 +78,7 @@ async fn cases_403_404_nothing_to_send() {
 }
 
 #[tokio::test]
-async fn cases_406_412_bodies_and_their_types() {
+async fn cases_406_407_408_409_410_411_412_bodies_and_their_types() {
     let (me, path) = world().await;
     let typed = |kind: Option<&'static str>, body: Value| {
         let headers = kind.map_or_else(|| json!({}), |kind| json!({ "Content-Type": kind }));

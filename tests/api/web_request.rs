@@ -110,7 +110,7 @@ async fn case_382_who_has_signed_in_is_told() {
 }
 
 #[tokio::test]
-async fn cases_383_386_a_json_body_is_arguments() {
+async fn cases_383_384_385_386_a_json_body_is_arguments() {
     let me = Whisk::shared().await.namespace().await;
     let path = format!("{}.json", export(&me, ECHO).await);
     let given = me.post(&path, &json!({ "a": 1, "b": { "c": [true] } })).await.expect(200).json();
@@ -130,7 +130,7 @@ async fn cases_383_386_a_json_body_is_arguments() {
 }
 
 #[tokio::test]
-async fn cases_387_390_other_bodies() {
+async fn cases_387_388_390_other_bodies() {
     let me = Whisk::shared().await.namespace().await;
     let path = format!("{}.json", export(&me, ECHO).await);
     let post = |kind: &'static str, body: &'static [u8]| {
