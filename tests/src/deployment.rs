@@ -141,7 +141,7 @@ impl Site {
         command.args(arguments);
         command.stdout(file.try_clone().expect("a file can be shared")).stderr(file);
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
-        let guard = Guard::over_service(role.program(), child.id(), "TERM", self.folder());
+        let guard = Guard::over(role.program(), child.id(), self.folder());
         let guard = Some(guard.expect("the system has a shell"));
         let client = Client::new(&format!("http://127.0.0.1:{port}"), None);
         Node { role, port, child, guard, log, client }

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 const SCRIPT: &str = r#"
 read -r word && exit 0
+sleep "$5"
 kill "-$3" "$1" 2>/dev/null
 tries=0
 while kill -0 "$1" 2>/dev/null && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; do
@@ -25,23 +26,30 @@ done
 rm -rf "$2"
 "#;
 
+/// What others need stays so many seconds longer than they are told to end.
+const LAST: &str = "5";
+
 /// Watches over one server process and its folder.
 #[derive(Debug)]
 pub struct Guard(Child);
 
 impl Guard {
-    /// Starts to watch a platform's `process`; once both it and the test have ended, `folder` is removed.
-    pub fn over(process: u32, folder: &Path) -> io::Result<Self> {
-        Self::over_service("oxwhisk", process, "TERM", folder)
+    /// Starts to watch the process of that name; once both it and the test have ended, `folder` is removed.
+    pub fn over(name: &str, process: u32, folder: &Path) -> io::Result<Self> {
+        Self::start(name, process, "TERM", folder, "0")
     }
 
-    /// The same for a process of another name, which `signal` tells to end.
+    /// The same for a service that others need; `signal` tells it to end, when they have had time to.
     pub fn over_service(name: &str, process: u32, signal: &str, folder: &Path) -> io::Result<Self> {
+        Self::start(name, process, signal, folder, LAST)
+    }
+
+    fn start(name: &str, process: u32, signal: &str, folder: &Path, pause: &str) -> io::Result<Self> {
         let child = Command::new("sh")
             .args(["-c", SCRIPT, "guard"])
             .arg(process.to_string())
             .arg(folder)
-            .args([signal, name])
+            .args([signal, name, pause])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .process_group(0)

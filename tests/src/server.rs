@@ -173,7 +173,7 @@ impl Home {
         let mut command = self.command();
         command.stdout(file.try_clone().expect("a file can be shared")).stderr(file);
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
-        let guard = Guard::over(child.id(), self.folder()).expect("the system has a shell");
+        let guard = Guard::over("oxwhisk", child.id(), self.folder()).expect("the system has a shell");
         let client = Client::new(&format!("http://127.0.0.1:{}", self.port), None);
         Server { child, guard: Some(guard), home: Some(self), log, client }
     }

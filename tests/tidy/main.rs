@@ -1,5 +1,6 @@
 //! What the house rules say that a program can check: who may know whom, where foreign libraries live,
 //! that every module says why it is there.
 
+mod cases;
 mod rules;
 mod tree;

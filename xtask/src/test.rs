@@ -1,7 +1,7 @@
 //! `cargo xtask test`: brings up what the suites need, runs them, and takes down what it started.
 //!
 //! On a bare machine that is the Docker daemon, the runtime images, PostgreSQL's binaries, Kafka with its Java, and
-//! clients from their package registries. The suites that talk to an embedded platform run twice, with containers
+//! clients from their package registries. Those that start and kill an embedded platform run twice, with containers
 //! by Docker and by processes; those of the API and of what `wsk` does also against the distributed form.
 
 use std::process::Command;
@@ -10,8 +10,8 @@ use anyhow::{Context, bail};
 
 use crate::{clients, docker_daemon, images, kafka, postgres};
 
-/// The suites that start an embedded platform.
-const PLATFORM_SUITES: [&str; 3] = ["api", "platform", "chaos"];
+/// The suites that are about the embedded platform as a process.
+const PLATFORM_SUITES: [&str; 2] = ["platform", "chaos"];
 
 /// The suites that judge what users and clients see, and therefore both forms.
 const BOTH_FORMS: [&str; 3] = ["api", "wsk", "wsk_wire"];

@@ -3,6 +3,7 @@
 //!
 //! `OXWHISK_FUZZ_CASES` says how many are tried in place of a few hundred.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -11,9 +12,12 @@ use proptest::test_runner::{Config, TestRunner};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Whisk, basic, echo};
+use crate::harness::{Answer, Whisk, basic, echo};
 
 const CASES: u32 = 384;
+
+/// After so many requests everything is put there again.
+const FURNISHED: u32 = 200;
 
 const METHODS: [&str; 9] = ["GET", "PUT", "POST", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "FOO"];
 
@@ -55,9 +59,9 @@ const PATHS: [&str; 34] = [
     "@/@",
 ];
 
-const NAMES: [&str; 22] = [
-    "_", "guest", "default", "a", "web", "raw", "secured", "p", "b", "t", "r", "other", "%2F", "a%20b", "%",
-    "%zz", "..", ".", "%00", "a.b.http", "%C3%A4", "",
+const NAMES: [&str; 24] = [
+    "_", "guest", "default", "a", "web", "raw", "secured", "p", "b", "t", "r", "s", "c", "other", "%2F",
+    "a%20b", "%", "%zz", "..", ".", "%00", "a.b.http", "%C3%A4", "",
 ];
 
 const QUERIES: [&str; 20] = [
@@ -285,17 +289,42 @@ fn fault(request: &Request, answer: &[u8]) -> Option<&'static str> {
 async fn prepared() -> Whisk {
     let whisk = Whisk::unthrottled().await;
     whisk.play(echo).await;
-    whisk.put_action("a").await;
+    for answer in furnish(&whisk).await {
+        answer.ok();
+    }
+    whisk
+}
+
+/// Puts everything there that requests are about, since they also delete it.
+async fn furnish(whisk: &Whisk) -> Vec<Answer> {
+    let mut bodies = vec![("actions/a".to_owned(), action(""))];
     for (name, annotations) in [
         ("web", r#"{"key":"web-export","value":true}"#),
         ("raw", r#"{"key":"web-export","value":true},{"key":"raw-http","value":true}"#),
         ("secured", r#"{"key":"web-export","value":true},{"key":"require-whisk-auth","value":"secret"}"#),
+        ("c", r#"{"key":"web-export","value":true},{"key":"conductor","value":true}"#),
     ] {
-        let body =
-            format!(r#"{{"exec":{{"kind":"nodejs:default","code":"x"}},"annotations":[{annotations}]}}"#);
-        whisk.call("PUT", &format!("~actions/{name}"), &body).await.ok();
+        bodies.push((format!("actions/{name}"), action(annotations)));
     }
-    whisk
+    for (path, body) in [
+        ("actions/s", r#"{"exec":{"kind":"sequence","components":["/_/a","/_/c"]}}"#.to_owned()),
+        ("packages/p", r#"{"parameters":[{"key":"a","value":1}],"publish":true}"#.to_owned()),
+        ("packages/b", r#"{"binding":{"namespace":"_","name":"p"}}"#.to_owned()),
+        ("actions/p/a", action("")),
+        ("triggers/t", "{}".to_owned()),
+        ("rules/r", r#"{"trigger":"/_/t","action":"/_/a"}"#.to_owned()),
+    ] {
+        bodies.push((path.to_owned(), body));
+    }
+    let mut answers = Vec::new();
+    for (path, body) in bodies {
+        answers.push(whisk.call("PUT", &format!("~{path}?overwrite=true"), &body).await);
+    }
+    answers
+}
+
+fn action(annotations: &str) -> String {
+    format!(r#"{{"exec":{{"kind":"nodejs:default","code":"x"}},"annotations":[{annotations}]}}"#)
 }
 
 #[test]
@@ -304,8 +333,12 @@ fn every_request_gets_an_answer() {
     let whisk = Arc::new(runtime.block_on(prepared()));
     let cases = std::env::var("OXWHISK_FUZZ_CASES").ok().and_then(|text| text.parse().ok());
     let config = Config { cases: cases.unwrap_or(CASES), failure_persistence: None, ..Config::default() };
+    let number = Cell::new(0_u32);
     let tried = TestRunner::new(config).run(&request(), |request| {
         let answer = runtime.block_on(async {
+            if number.replace(number.get() + 1).is_multiple_of(FURNISHED) {
+                furnish(&whisk).await;
+            }
             let patience = std::time::Duration::from_secs(75);
             tokio::time::timeout(patience, request.send(&whisk)).await
         });
