@@ -1,5 +1,5 @@
-//! `wskdeploy`: a folder a manifest, with what must be there once it is deployed (`expect.toml`). Undeployed, it
-//! leaves nothing. What is managed by a project is also synchronised and exported.
+//! `wskdeploy`: a folder a manifest, with what must be there once it is deployed (`expect.toml`), and perhaps with
+//! further arguments, a line each (`arguments`). Undeployed, it leaves nothing. What is managed by a project is also synchronised and exported.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -64,12 +64,14 @@ impl Deployer {
     /// Deployed, looked at, undeployed.
     async fn once(&self) -> Result<(), String> {
         let here = self.here();
-        self.run(&["--preview", "--project", &here]).await?;
+        let added = std::fs::read_to_string(self.case.join("arguments")).unwrap_or_default();
+        let deploy: Vec<&str> = ["--project", here.as_str()].into_iter().chain(added.lines()).collect();
+        self.run(&[&["--preview"], &deploy[..]].concat()).await?;
         self.expect_nothing().await?;
-        self.run(&["--project", &here]).await?;
+        self.run(&deploy).await?;
         self.look("expect.toml").await?;
         // Once more over what is there.
-        self.run(&["--project", &here]).await?;
+        self.run(&deploy).await?;
         self.look("expect.toml").await?;
         self.run(&["report", "--project", &here]).await?;
         self.run(&["undeploy", "--project", &here]).await?;

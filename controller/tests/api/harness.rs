@@ -211,13 +211,19 @@ impl Whisk {
     pub async fn play(&self, answer: impl Fn(&ActivationMessage) -> Played + Send + 'static) {
         let mut inbox = Inbox::open(self.bus.as_ref(), &Topic::invoker(0), "invoker0").await.unwrap();
         let ping = PingMessage { name: invoker(), is_enabled: true };
-        self.publish(&Topic::health(), &ping).await;
+        let ping = bytes::Bytes::from(serde_json::to_vec(&ping).unwrap());
+        self.bus.publish(&Topic::health(), ping.clone()).await.unwrap();
+        let mut pings = tokio::time::interval(Duration::from_secs(1));
         let (bus, shutdown) = (self.bus.clone(), self.shutdown.clone());
         let activations = self.stores.activations.clone();
         self.shutdown.spawn("invoker", async move {
             loop {
                 let delivery = tokio::select! {
                     () = shutdown.requested() => return,
+                    _ = pings.tick() => {
+                        bus.publish(&Topic::health(), ping.clone()).await.unwrap();
+                        continue;
+                    }
                     delivery = inbox.next() => delivery.unwrap(),
                 };
                 let order: ActivationMessage = serde_json::from_slice(delivery.message()).unwrap();
@@ -239,10 +245,6 @@ impl Whisk {
                 }
             }
         });
-    }
-
-    async fn publish<T: serde::Serialize>(&self, topic: &Topic, message: &T) {
-        self.bus.publish(topic, serde_json::to_vec(message).unwrap().into()).await.unwrap();
     }
 }
 
