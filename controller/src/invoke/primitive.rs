@@ -87,14 +87,14 @@ impl Primitive {
 
     /// Whether an action may be invoked, and with that payload.
     pub fn check(&self, action: &Resolved, payload: &RawValue) -> Result<(), InvokeError> {
-        let (action, parameters) = (&action.action.entity, action.parameters());
-        let kind = action.exec.kind();
+        let entity = &action.action.entity;
+        let kind = entity.exec.kind();
         if self.manifest.resolve(kind).is_some_and(|runtime| runtime.deprecated) {
             return Err(InvokeError::Deprecated(kind.to_owned()));
         }
-        if action.annotations.is_true(FINAL) {
+        if entity.annotations.is_true(FINAL) {
             let given = json::keys(payload);
-            if parameters.immutable_keys().any(|key| given.contains(key)) {
+            if action.parameters().immutable_keys().any(|key| given.contains(key)) {
                 return Err(InvokeError::Final);
             }
         }
