@@ -23,7 +23,8 @@ use super::path::Place;
 use super::query::Query;
 use super::{answer, body};
 use crate::entities::actions::Overwrite;
-use crate::entities::package_put::{Draft, PackagePut};
+use crate::entities::draft::Draft;
+use crate::entities::package_put::PackagePut;
 use crate::entities::packages::{Contents, Filled, PackageError, Packages};
 use crate::entitlement::Denial;
 use crate::entitlement::rights::Resource;
@@ -154,7 +155,7 @@ fn bind(
     draft.check_sizes(parameter_size(&app.config, &caller.identity.limits))?;
     let overwrite = Overwrite::of(overwrite?);
     Packages::check_name(fqn)?;
-    Ok((draft.bind(&fqn.namespace())?, overwrite))
+    Ok((PackagePut::bind(draft, &fqn.namespace())?, overwrite))
 }
 
 /// A package as PUT and DELETE answer it.

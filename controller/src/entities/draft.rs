@@ -1,4 +1,4 @@
-//! The body of a PUT of a trigger or a rule, of which only what is measured is bound: the rest has its turn
+//! The body of a PUT of a package, a trigger or a rule, of which only what is measured is bound: the rest has its turn
 //! after the measuring, as upstream
 //! (`common/scala/src/main/scala/org/apache/openwhisk/core/entity/WhiskEntity.scala`, `LimitedWhiskEntityPut`).
 

@@ -1,15 +1,13 @@
-//! The body of a PUT of a package or binding, bound in the order in which upstream finds fault: first what
-//! is measured, then the rest.
+//! What a PUT says about a package or binding, once what is measured of its body is ([`super::draft`]).
 
-use common::entity::limits::ByteSize;
 use common::entity::name::EntityName;
 use common::entity::package::Binding;
 use common::entity::parameters::Parameters;
 use common::entity::version::SemVer;
 use serde_json::value::RawValue;
 
-use super::action_put::TooLarge;
-use super::members::{Malformed, Members, parse_value};
+use super::draft::Draft;
+use super::members::{Malformed, Members};
 
 /// What a PUT says about a package; what it leaves out is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,46 +24,19 @@ pub struct PackagePut {
     pub publish: Option<bool>,
 }
 
-/// A body of which the measured parts are bound.
-pub struct Draft<'a> {
-    members: Members<'a>,
-    put: PackagePut,
-}
-
-impl<'a> Draft<'a> {
-    /// Splits a body and binds what is measured.
-    pub fn read(body: &'a [u8]) -> Result<Self, Malformed> {
-        let members = Members::of(parse_value(body)?)?;
-        let put = PackagePut {
-            parameters: members.parameters("parameters")?,
-            annotations: members.parameters("annotations")?,
-            ..PackagePut::default()
-        };
-        Ok(Self { members, put })
-    }
-
-    /// Measures parameters and annotations; the first that is too large is told.
-    pub fn check_sizes(&self, allowed: ByteSize) -> Result<(), TooLarge> {
-        let put = &self.put;
-        TooLarge::check(&[
-            ("parameters", put.parameters.as_ref().map(Parameters::size), allowed),
-            ("annotations", put.annotations.as_ref().map(Parameters::size), allowed),
-        ])
-    }
-
-    /// Binds the rest, in that namespace.
-    pub fn bind(self, namespace: &EntityName) -> Result<PackagePut, Malformed> {
-        let Self { members, mut put } = self;
-        put.binding = match members.get("binding") {
+impl PackagePut {
+    /// Binds what a draft has not bound yet, in that namespace.
+    pub fn bind(draft: Draft<'_>, namespace: &EntityName) -> Result<Self, Malformed> {
+        let Draft { members, parameters, annotations } = draft;
+        let binding = match members.get("binding") {
             None if members.contains("binding") => {
                 return Err(Malformed::new("Object expected in field 'namespace'"));
             }
             None => None,
             Some(value) => binding(value, namespace)?,
         };
-        put.version = members.version()?;
-        put.publish = members.flag("publish")?;
-        Ok(put)
+        let (version, publish) = (members.version()?, members.flag("publish")?);
+        Ok(Self { binding, parameters, annotations, version, publish })
     }
 }
 
@@ -87,10 +58,13 @@ fn binding(value: &RawValue, own: &EntityName) -> Result<Option<Binding>, Malfor
 
 #[cfg(test)]
 mod tests {
+    use common::entity::limits::ByteSize;
+
+    use super::super::action_put::TooLarge;
     use super::*;
 
     fn bound(body: &str) -> Result<PackagePut, Malformed> {
-        Draft::read(body.as_bytes())?.bind(&EntityName::parse("guest").unwrap())
+        PackagePut::bind(Draft::read(body.as_bytes())?, &EntityName::parse("guest").unwrap())
     }
 
     #[test]
