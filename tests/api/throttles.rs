@@ -9,9 +9,10 @@ use tests::namespace::Namespace;
 use tests::place::unique;
 use tests::whisk::Whisk;
 
-const ALLOWED: u64 = 5;
-/// The window is the calendar minute; a test that met its end tries again.
-const TRIES: u32 = 3;
+/// A minute, in these tests and in those of triggers.
+pub const ALLOWED: u64 = 5;
+/// The window is the calendar minute; a test that met its end tries again so often.
+pub const TRIES: u32 = 3;
 
 /// A namespace that may invoke five times a minute.
 async fn limited(case: u16) -> Option<(Namespace, Admin)> {
@@ -21,17 +22,17 @@ async fn limited(case: u16) -> Option<(Namespace, Admin)> {
     Some((me, admin))
 }
 
-fn minute() -> u64 {
+pub fn minute() -> u64 {
     SystemClock.now().0 / 60_000
 }
 
-/// Invokes so often that the limit is exceeded by one, within one minute; returns all answers.
-async fn exhaust(me: &Namespace, name: &str) -> Vec<Answer> {
+/// Invokes or fires so often that the limit is exceeded by one, within one minute; returns all answers.
+pub async fn exhaust(me: &Namespace, path: &str) -> Vec<Answer> {
     for _ in 0..TRIES {
         let begun = minute();
         let mut answers = Vec::new();
         for _ in 0..=ALLOWED {
-            answers.push(me.post(format!("actions/{name}"), &json!({})).await);
+            answers.push(me.post(path, &json!({})).await);
         }
         if minute() == begun {
             return answers;
@@ -40,7 +41,7 @@ async fn exhaust(me: &Namespace, name: &str) -> Vec<Answer> {
     panic!("{ALLOWED} requests take more than a minute");
 }
 
-fn too_many(count: u64, allowed: u64) -> String {
+pub fn too_many(count: u64, allowed: u64) -> String {
     format!("Too many requests in the last minute (count: {count}, allowed: {allowed}).")
 }
 
@@ -48,7 +49,7 @@ fn too_many(count: u64, allowed: u64) -> String {
 async fn case_187_one_more_than_allowed() {
     let Some((me, _)) = limited(187).await else { return };
     let echo = me.put_js("echo", ECHO).await;
-    let mut answers = exhaust(&me, &echo).await;
+    let mut answers = exhaust(&me, &format!("actions/{echo}")).await;
     let last = answers.pop().expect("there was a last request");
     for answer in answers {
         answer.expect(202);
@@ -62,7 +63,7 @@ async fn case_190_a_sequence_counts_once() {
     let echo = me.put_js("echo", ECHO).await;
     let components = vec![format!("/_/{echo}"); ALLOWED as usize];
     let name = me.create("s", &sequence(&components)).await;
-    let mut answers = exhaust(&me, &name).await;
+    let mut answers = exhaust(&me, &format!("actions/{name}")).await;
     answers.pop().expect("there was a last request").expect(429).error(&too_many(ALLOWED + 1, ALLOWED));
     for answer in answers {
         let record = me.wait_for_activation(&answer.expect(202).activation_id()).await;
@@ -83,7 +84,7 @@ async fn case_188_none_allowed() {
 #[tokio::test]
 async fn case_191_what_does_not_exist_counts_too() {
     let Some((me, _)) = limited(191).await else { return };
-    let mut answers = exhaust(&me, &unique("missing")).await;
+    let mut answers = exhaust(&me, &format!("actions/{}", unique("missing"))).await;
     let last = answers.pop().expect("there was a last request");
     for answer in answers {
         answer.expect(404);
@@ -97,7 +98,7 @@ async fn case_192_namespaces_are_counted_apart() {
     let Some(other) = Whisk::throttled().await.other(192).await else { return };
     let mine = me.put_js("echo", ECHO).await;
     let theirs = other.put_js("echo", ECHO).await;
-    let last = exhaust(&me, &mine).await.pop().expect("there was a last request");
+    let last = exhaust(&me, &format!("actions/{mine}")).await.pop().expect("there was a last request");
     last.expect(429);
     other.post(format!("actions/{theirs}"), &json!({})).await.expect(202);
 }

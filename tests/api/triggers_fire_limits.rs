@@ -1,41 +1,14 @@
 //! How often triggers may be fired, and what is stored of it.
 
-use common::clock::{Clock, SystemClock};
 use serde_json::json;
-use tests::answer::Answer;
 use tests::fixtures::ECHO;
-use tests::namespace::{Namespace, RECORDED, rules_of};
+use tests::namespace::{RECORDED, rules_of};
 use tests::place::unique;
 use tests::server::Options;
 use tests::wait;
 use tests::whisk::Whisk;
 
-const ALLOWED: u64 = 5;
-/// The window is the calendar minute; a test that met its end tries again.
-const TRIES: u32 = 3;
-
-fn minute() -> u64 {
-    SystemClock.now().0 / 60_000
-}
-
-/// Fires so often that the limit is exceeded by one, within one minute; returns all answers.
-async fn exhaust(me: &Namespace, name: &str) -> Vec<Answer> {
-    for _ in 0..TRIES {
-        let begun = minute();
-        let mut answers = Vec::new();
-        for _ in 0..=ALLOWED {
-            answers.push(me.post(format!("triggers/{name}"), &json!({})).await);
-        }
-        if minute() == begun {
-            return answers;
-        }
-    }
-    panic!("{ALLOWED} requests take more than a minute");
-}
-
-fn too_many(count: u64, allowed: u64) -> String {
-    format!("Too many requests in the last minute (count: {count}, allowed: {allowed}).")
-}
+use crate::throttles::{ALLOWED, TRIES, exhaust, minute, too_many};
 
 #[tokio::test]
 async fn case_273_one_more_than_allowed() {
@@ -45,7 +18,7 @@ async fn case_273_one_more_than_allowed() {
     let trigger = me.put_trigger(&json!({})).await;
     for (name, status) in [(trigger, 204), (unique("missing"), 404)] {
         // The second of them begins where the first one ended, unless the minute is over.
-        let mut answers = exhaust(&me, &name).await;
+        let mut answers = exhaust(&me, &format!("triggers/{name}")).await;
         let last = answers.pop().expect("there was a last request").expect(429);
         last.error_contains(&format!("allowed: {ALLOWED}"));
         answers.into_iter().for_each(|answer| drop(answer.expect_any(&[status, 429])));
