@@ -43,7 +43,7 @@ fn invocations(form: &str) -> anyhow::Result<()> {
     if Command::new("wrk").arg("--version").output().is_err() {
         docker_daemon::install(&["wrk"])?;
     }
-    images::run(false, &[])?;
+    images::run(false, images::Wanted::Usual)?;
     cargo(&["build", "--release", "--workspace", "--bins"], &[])?;
     // The harness waits for wrk and needs no optimization; what it measures is the release build.
     let load = ["test", "--quiet", "--package", "tests", "--bench", "load"];

@@ -7,6 +7,7 @@ mod base;
 mod build;
 mod context;
 mod registry;
+mod runtimes;
 pub mod stand_ins;
 
 use std::path::Path;
@@ -17,59 +18,41 @@ use bollard::Docker;
 
 use build::Build;
 use context::Context;
+use runtimes::{IMAGES, Image};
 
 /// Where Debian keeps the certificate authorities that this machine trusts.
 const CERTIFICATE_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The action proxy as the Dockerfiles expect it: linked statically.
 const PROXY: &str = "target/static/action-proxy";
 
-/// One image of a runtime. Its build context is the root of the repository, of which we send what it needs;
-/// docker-compose.yml builds it from the same Dockerfile.
-struct Image {
-    /// What the runtimes manifest calls it.
-    tag: &'static str,
-    /// Its Dockerfile, from the root of the repository.
-    dockerfile: &'static str,
-    /// What else it is made of.
-    files: &'static [&'static str],
-    /// Whether the action proxy goes in.
-    proxy: bool,
-    /// Whether something is downloaded while it is built by a program that has to be told whom to trust.
-    downloads: bool,
+/// Which images are wanted.
+#[derive(Clone, Copy)]
+pub enum Wanted<'a> {
+    /// Those that every installation has.
+    Usual,
+    /// The large ones too.
+    All,
+    /// Those whose tag holds one of these words.
+    Named(&'a [String]),
 }
 
-const IMAGES: [Image; 2] = [
-    Image {
-        tag: "oxwhisk/action-nodejs-v20:latest",
-        dockerfile: "runtimes/nodejs/Dockerfile",
-        files: &[
-            "runtimes/nodejs/server.js",
-            "runtimes/nodejs/loader.js",
-            "runtimes/nodejs/logs.js",
-            "runtimes/nodejs/zip.js",
-            "runtimes/nodejs/package.json",
-            "runtimes/nodejs/package-lock.json",
-        ],
-        proxy: false,
-        downloads: true,
-    },
-    Image {
-        tag: "oxwhisk/action-python-v3.13:latest",
-        dockerfile: "runtimes/python/Dockerfile",
-        files: &["runtimes/python/launcher.py"],
-        proxy: true,
-        downloads: false,
-    },
-];
+impl Wanted<'_> {
+    fn holds(self, image: &Image) -> bool {
+        match self {
+            Self::Usual => !image.on_demand,
+            Self::All => true,
+            Self::Named(words) => words.iter().any(|word| image.tag.contains(word.as_str())),
+        }
+    }
+}
 
-/// Builds the images whose tag holds one of `names`, or all if there are none. With `force` also those
-/// that are up to date, and from nothing.
-pub fn run(force: bool, names: &[String]) -> anyhow::Result<()> {
-    let wanted =
-        |image: &&Image| names.is_empty() || names.iter().any(|name| image.tag.contains(name.as_str()));
-    let images: Vec<&Image> = IMAGES.iter().filter(wanted).collect();
+/// Builds the images that are wanted and have changed. With `force` also those that are up to date, and from
+/// nothing.
+pub fn run(force: bool, wanted: Wanted<'_>) -> anyhow::Result<()> {
+    let images: Vec<&Image> = IMAGES.iter().filter(|image| wanted.holds(image)).collect();
     if images.is_empty() {
-        bail!("no such image; there are: {}", IMAGES.map(|image| image.tag).join(", "));
+        let tags: Vec<&str> = IMAGES.iter().map(|image| image.tag).collect();
+        bail!("no such image; there are: {}", tags.join(", "));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -149,7 +132,7 @@ mod tests {
 
     #[test]
     fn every_file_of_an_image_is_there() {
-        for image in &IMAGES {
+        for image in IMAGES {
             for name in [image.dockerfile].iter().chain(image.files) {
                 assert!(root().join(name).is_file(), "{}: {name}", image.tag);
             }
@@ -159,9 +142,10 @@ mod tests {
     #[test]
     fn the_manifest_names_only_images_that_are_built() {
         let manifest = std::fs::read_to_string(root().join("runtimes/runtimes.json")).expect("the manifest");
-        let names = IMAGES.map(|image| image.tag.split(['/', ':']).nth(1).expect("a name"));
+        let name = |image: &Image| image.tag.split(['/', ':']).nth(1).expect("a name");
         for line in manifest.lines().filter(|line| line.contains("\"image\"")) {
-            assert!(names.iter().any(|name| line.contains(&format!("\"{name}\""))), "{line}");
+            let built = |image: &Image| line.contains(&format!("\"{}\"", name(image)));
+            assert!(IMAGES.iter().any(built), "{line}");
         }
     }
 

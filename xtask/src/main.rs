@@ -11,6 +11,7 @@ mod postgres;
 mod test;
 
 use clap::{Parser, Subcommand};
+use images::Wanted;
 
 /// The chores of the repository.
 #[derive(Parser)]
@@ -30,6 +31,9 @@ enum Chore {
         /// In their place those of other projects that compose needs, where no registry has them.
         #[arg(long)]
         stand_ins: bool,
+        /// Also the large ones, which are otherwise built only by name.
+        #[arg(long, conflicts_with = "stand_ins")]
+        all: bool,
         /// Only images whose tag holds one of these.
         names: Vec<String>,
     },
@@ -45,8 +49,15 @@ enum Chore {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
-        Chore::Images { force, stand_ins: false, names } => images::run(force, &names),
-        Chore::Images { force, stand_ins: true, names } => images::stand_ins::run(force, &names),
+        Chore::Images { force, stand_ins: true, names, .. } => images::stand_ins::run(force, &names),
+        Chore::Images { force, all, names, .. } => {
+            let wanted = match (all, names.as_slice()) {
+                (true, _) => Wanted::All,
+                (false, []) => Wanted::Usual,
+                (false, names) => Wanted::Named(names),
+            };
+            images::run(force, wanted)
+        }
         Chore::Test { all } => test::run(all),
         Chore::Bench(arguments) => bench::run(&arguments),
     }

@@ -19,21 +19,28 @@ const BOTH_FORMS: [&str; 3] = ["api", "wsk", "wsk_wire"];
 /// Runs everything, or everything but what takes long.
 pub fn run(all: bool) -> anyhow::Result<()> {
     let daemon = docker_daemon::ensure()?;
-    let outcome = suites().and_then(|()| if all { compose() } else { Ok(()) });
+    let outcome = suites(all).and_then(|()| if all { compose() } else { Ok(()) });
     daemon.stop()?;
     outcome
 }
 
-fn suites() -> anyhow::Result<()> {
-    postgres::ensure()?;
-    kafka::ensure()?;
-    clients::ensure();
-    images::run(false, &[])?;
-    // Always all of the workspace, so that nothing is built twice with other features.
-    cargo(&["build", "--workspace", "--bins"], &[])?;
+fn suites(all: bool) -> anyhow::Result<()> {
+    // Packages and images are waited for, programs are computed: so both go on at once.
+    std::thread::scope(|scope| {
+        let needs = scope.spawn(move || ensure_services(all));
+        // Always all of the workspace, so that nothing is built twice with other features.
+        let built = cargo(&["build", "--workspace", "--bins"], &[])
+            .and_then(|()| cargo(&["test", "--workspace", "--no-run", "--quiet"], &[]));
+        needs.join().unwrap_or_else(|_| bail!("what the suites need could not be had"))?;
+        built
+    })?;
     cargo(
         &["test", "--workspace", "--no-fail-fast"],
-        &[("OXWHISK_TEST_RUNTIME", "docker"), ("OXWHISK_TEST_DOCKER", "required")],
+        &[
+            ("OXWHISK_TEST_RUNTIME", "docker"),
+            ("OXWHISK_TEST_DOCKER", "required"),
+            ("OXWHISK_TEST_IMAGES", if all { "all" } else { "usual" }),
+        ],
     )?;
     cargo(
         &[&["test", "--workspace", "--no-fail-fast"], &tests(&BOTH_FORMS)[..]].concat(),
@@ -43,6 +50,14 @@ fn suites() -> anyhow::Result<()> {
         &[&["test", "--workspace", "--no-fail-fast"], &tests(&PLATFORM_SUITES)[..]].concat(),
         &[("OXWHISK_TEST_RUNTIME", "process")],
     )
+}
+
+/// What is installed, downloaded and built besides our programs.
+fn ensure_services(all: bool) -> anyhow::Result<()> {
+    postgres::ensure()?;
+    kafka::ensure()?;
+    clients::ensure();
+    images::run(false, if all { images::Wanted::All } else { images::Wanted::Usual })
 }
 
 /// The flags that choose these suites.

@@ -1,0 +1,46 @@
+//! The images of the runtimes: what each is called, and what it is made of.
+
+/// One image of a runtime. Its build context is the root of the repository, of which we send what it needs;
+/// docker-compose.yml builds it from the same Dockerfile.
+pub struct Image {
+    /// What the runtimes manifest calls it.
+    pub tag: &'static str,
+    /// Its Dockerfile, from the root of the repository.
+    pub dockerfile: &'static str,
+    /// What else it is made of.
+    pub files: &'static [&'static str],
+    /// Whether the action proxy goes in.
+    pub proxy: bool,
+    /// Whether something is downloaded while it is built by a program that has to be told whom to trust.
+    pub downloads: bool,
+    /// Whether it is built only when it is named, or with all: large ones, which take minutes.
+    pub on_demand: bool,
+}
+
+/// Every image.
+pub const IMAGES: &[Image] = &[NODEJS, PYTHON];
+
+const NODEJS: Image = Image {
+    tag: "oxwhisk/action-nodejs-v20:latest",
+    dockerfile: "runtimes/nodejs/Dockerfile",
+    files: &[
+        "runtimes/nodejs/server.js",
+        "runtimes/nodejs/loader.js",
+        "runtimes/nodejs/logs.js",
+        "runtimes/nodejs/zip.js",
+        "runtimes/nodejs/package.json",
+        "runtimes/nodejs/package-lock.json",
+    ],
+    proxy: false,
+    downloads: true,
+    on_demand: false,
+};
+
+const PYTHON: Image = Image {
+    tag: "oxwhisk/action-python-v3.13:latest",
+    dockerfile: "runtimes/python/Dockerfile",
+    files: &["runtimes/python/launcher.py"],
+    proxy: true,
+    downloads: false,
+    on_demand: false,
+};
