@@ -211,6 +211,9 @@ pub trait ArtifactStore: Send + Sync {
     async fn list(&self, query: &EntityQuery) -> Result<Vec<Stored>, StoreError>;
     /// How many documents match, `skip` and `limit` left aside.
     async fn count(&self, query: &EntityQuery) -> Result<u64, StoreError>;
+    /// Documents of all kinds in the order of their ids, from the one behind `after` on: for operators, who
+    /// want all there is.
+    async fn documents(&self, after: &str, limit: u64) -> Result<Vec<Stored>, StoreError>;
     /// The code of that digest.
     async fn code(&self, digest: &str) -> Result<Option<Bytes>, StoreError>;
     /// What is written from now on, by whomever.
@@ -263,12 +266,16 @@ pub trait SubjectStore: Send + Sync {
     async fn by_namespace(&self, namespace: &str) -> Result<Vec<IdentityRecord>, StoreError>;
     /// A subject.
     async fn subject(&self, subject: &str) -> Result<Option<SubjectRecord>, StoreError>;
+    /// Names of subjects in their order, from the one behind `after` on.
+    async fn subjects(&self, after: &str, limit: u64) -> Result<Vec<String>, StoreError>;
     /// Creates or replaces a subject with all its keys.
     async fn put_subject(&self, record: &SubjectRecord) -> Result<(), StoreError>;
     /// Deletes a subject with all its keys. Returns whether there was one.
     async fn delete_subject(&self, subject: &str) -> Result<bool, StoreError>;
     /// A namespace's own limits.
     async fn limits(&self, namespace: &str) -> Result<Option<UserLimits>, StoreError>;
+    /// Namespaces that have limits of their own, in the order of their names, from the one behind `after` on.
+    async fn limited(&self, after: &str, limit: u64) -> Result<Vec<String>, StoreError>;
     /// Creates or replaces a namespace's own limits.
     async fn put_limits(&self, namespace: &str, limits: &UserLimits) -> Result<(), StoreError>;
     /// Deletes a namespace's own limits. Returns whether there were any.
@@ -322,6 +329,8 @@ pub trait ActivationStore: Send + Sync {
     async fn presume(&self, batch: &[Activation]) -> Result<(), StoreError>;
     /// The record of that id, if it is of that namespace.
     async fn get(&self, namespace: &EntityName, id: ActivationId) -> Result<Option<Activation>, StoreError>;
+    /// Records of all namespaces in the order of their ids, from the one behind `after` on: for operators.
+    async fn all(&self, after: Option<ActivationId>, limit: u64) -> Result<Vec<Activation>, StoreError>;
     /// What the record of that id is, in whatever namespace; nothing if there is none.
     async fn certainty(&self, id: ActivationId) -> Result<Option<Certainty>, StoreError>;
     /// One page, without results and logs.

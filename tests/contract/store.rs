@@ -125,6 +125,7 @@ macro_rules! suite {
                     code_stays_when_a_change_leaves_it_alone,
                     lists_are_newest_first_and_paged,
                     lists_know_namespaces_packages_and_the_public,
+                    an_operator_reads_all_documents_in_pages,
                     a_corrupt_document_fails_only_when_read_as_its_type,
                     of_many_writers_of_one_revision_one_wins,
                     several_documents_are_written_together_or_not_at_all,
@@ -138,6 +139,7 @@ macro_rules! suite {
                     a_uuid_belongs_to_one_key,
                     limits_go_with_the_namespace,
                     a_mark_is_new_once,
+                    an_operator_reads_all_names_in_pages,
                     changes_are_announced_here_and_to_other_processes,
                 }
                 activations {
@@ -146,6 +148,7 @@ macro_rules! suite {
                     what_is_presumed_never_replaces_what_is_known,
                     lists_are_newest_first_paged_and_filtered,
                     counts_follow_the_filters,
+                    an_operator_reads_all_records_in_pages,
                     large_batches_and_odd_sizes_are_stored_whole,
                     an_id_is_found_in_its_namespace_only,
                 }

@@ -215,6 +215,17 @@ pub(super) async fn counts_follow_the_filters(_: impl Place, one: Process) {
     one.stop().await;
 }
 
+pub(super) async fn an_operator_reads_all_records_in_pages(_: impl Place, one: Process) {
+    let store = one.activations.as_ref();
+    let records = [record(3, "b/x", 30), record(1, "a/x", 10), record(2, "b/p/y", 20)];
+    store.store(&records).await.unwrap();
+    let first = store.all(None, 2).await.unwrap();
+    assert_eq!(first.iter().map(text).collect::<Vec<_>>(), [text(&records[1]), text(&records[2])]);
+    let rest = store.all(Some(first[1].head.activation_id), 2).await.unwrap();
+    assert_eq!(rest.iter().map(text).collect::<Vec<_>>(), [text(&records[0])]);
+    one.stop().await;
+}
+
 pub(super) async fn large_batches_and_odd_sizes_are_stored_whole(_: impl Place, one: Process) {
     let store = one.activations.as_ref();
     let mut next = 0;

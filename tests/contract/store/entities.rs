@@ -169,6 +169,22 @@ pub(super) async fn lists_know_namespaces_packages_and_the_public(_: impl Place,
     one.stop().await;
 }
 
+pub(super) async fn an_operator_reads_all_documents_in_pages(_: impl Place, one: Process) {
+    let store = one.artifacts.as_ref();
+    for (kind, id) in [
+        (EntityKind::Rule, "b/r"),
+        (EntityKind::Package, "a/p"),
+        (EntityKind::Action, "a/p/x"),
+        (EntityKind::Trigger, "a/Z"),
+    ] {
+        put(store, &document(kind, id, 1)).await;
+    }
+    assert_eq!(ids(store.documents("", 3).await.unwrap()), ["a/Z", "a/p", "a/p/x"]);
+    assert_eq!(ids(store.documents("a/p/x", 3).await.unwrap()), ["b/r"]);
+    assert!(store.documents("b/r", 3).await.unwrap().is_empty());
+    one.stop().await;
+}
+
 pub(super) async fn a_corrupt_document_fails_only_when_read_as_its_type(_: impl Place, one: Process) {
     let store = one.artifacts.as_ref();
     let broken = Document { json: "{\"broken".into(), ..document(EntityKind::Action, "ns/a", 1) };

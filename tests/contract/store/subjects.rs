@@ -90,6 +90,19 @@ pub(super) async fn limits_go_with_the_namespace(_: impl Place, one: Process) {
     one.stop().await;
 }
 
+pub(super) async fn an_operator_reads_all_names_in_pages(_: impl Place, one: Process) {
+    let store = one.subjects.as_ref();
+    for name in ["carol", "alice", "Bobby"] {
+        store.put_subject(&subject(name, &[])).await.unwrap();
+        store.put_limits(&format!("ns-{name}"), &UserLimits::default()).await.unwrap();
+    }
+    assert_eq!(store.subjects("", 2).await.unwrap(), ["Bobby", "alice"]);
+    assert_eq!(store.subjects("alice", 2).await.unwrap(), ["carol"]);
+    assert_eq!(store.limited("", 2).await.unwrap(), ["ns-Bobby", "ns-alice"]);
+    assert_eq!(store.limited("ns-alice", 2).await.unwrap(), ["ns-carol"]);
+    one.stop().await;
+}
+
 pub(super) async fn a_mark_is_new_once(place: impl Place, one: Process) {
     assert!(one.subjects.mark_once("guest").await.unwrap());
     assert!(!one.subjects.mark_once("guest").await.unwrap());

@@ -44,6 +44,9 @@ impl ArtifactStore for Gated {
     async fn count(&self, query: &EntityQuery) -> Result<u64, StoreError> {
         self.inner.count(query).await
     }
+    async fn documents(&self, after: &str, limit: u64) -> Result<Vec<Stored>, StoreError> {
+        self.inner.documents(after, limit).await
+    }
     async fn code(&self, digest: &str) -> Result<Option<Bytes>, StoreError> {
         self.inner.code(digest).await
     }

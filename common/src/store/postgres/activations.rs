@@ -47,6 +47,8 @@ const REPLACE: &str = insert!(
 const PRESUME: &str = insert!("NOTHING");
 const GET: &str =
     "SELECT id, status, size, head, result, logs FROM activations WHERE id = $1 AND namespace = $2";
+const ALL: &str =
+    "SELECT id, status, size, head, result, logs FROM activations WHERE id > $1 ORDER BY id LIMIT $2";
 const HEAD: &str = "SELECT head FROM activations WHERE id = $1";
 const COUNT_ALL: &str = "SELECT COALESCE(SUM(number), 0)::bigint FROM totals WHERE namespace = $1";
 const COUNT_NAME: &str =
@@ -218,6 +220,13 @@ impl ActivationStore for PostgresActivations {
         let row = sqlx::query_as(GET).bind(id).bind(namespace.as_str()).fetch_optional(self.database.pool());
         let row: Option<RecordRow> = self.database.read("read an activation", row).await?;
         row.map(RecordRow::into_record).transpose()
+    }
+
+    async fn all(&self, after: Option<ActivationId>, limit: u64) -> Result<Vec<Activation>, StoreError> {
+        let after = after.map_or(Uuid::nil(), |id| Uuid::from_bytes(*id.as_bytes()));
+        let rows = sqlx::query_as(ALL).bind(after).bind(signed(limit)).fetch_all(self.database.pool());
+        let rows: Vec<RecordRow> = self.database.read("read activations", rows).await?;
+        rows.into_iter().map(RecordRow::into_record).collect()
     }
 
     async fn certainty(&self, id: ActivationId) -> Result<Option<Certainty>, StoreError> {

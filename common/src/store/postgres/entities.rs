@@ -30,6 +30,9 @@ const REPLACE: &str = "UPDATE entities SET revision = $2, tag = $3, kind = $4, u
     code_digest = $7, doc = $8, root = $9, path = $10, name = $11 WHERE id = $1";
 const DELETE: &str = "DELETE FROM entities WHERE id = $1";
 
+const DOCUMENTS: &str =
+    "SELECT id, kind, revision, tag, doc FROM entities WHERE id > $1 ORDER BY id LIMIT $2";
+
 const CODE: &str = "SELECT bytes FROM codes WHERE digest = $1";
 const LOCK_CODE: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
 const HAS_CODE: &str = "SELECT EXISTS (SELECT 1 FROM codes WHERE digest = $1)";
@@ -131,6 +134,12 @@ impl ArtifactStore for PostgresEntities {
             .fetch_one(self.database.pool());
         let number: i64 = self.database.read("count entities", number).await?;
         Ok(number.unsigned_abs())
+    }
+
+    async fn documents(&self, after: &str, limit: u64) -> Result<Vec<Stored>, StoreError> {
+        let rows = sqlx::query_as(DOCUMENTS).bind(after).bind(signed(limit)).fetch_all(self.database.pool());
+        let rows: Vec<EntityRow> = self.database.read("read entities", rows).await?;
+        rows.into_iter().map(EntityRow::into_stored).collect()
     }
 
     async fn code(&self, digest: &str) -> Result<Option<Bytes>, StoreError> {

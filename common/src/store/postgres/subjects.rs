@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
-use super::super::rows::{IdentityRow, KeyRow, read_limits};
+use super::super::rows::{IdentityRow, KeyRow, read_limits, signed};
 use super::super::{Change, IdentityRecord, StoreError, SubjectRecord, SubjectStore};
 use super::database::{Database, failed};
 use crate::entity::limits::UserLimits;
@@ -25,6 +25,7 @@ const BY_UUID: &str = identities!("k.uuid = $1");
 const BY_NAMESPACE: &str = identities!("k.namespace = $1 ORDER BY k.subject");
 const BLOCKED: &str = "SELECT blocked FROM subjects WHERE subject = $1";
 const KEYS: &str = "SELECT namespace, uuid, digest, sealed FROM keys WHERE subject = $1 ORDER BY namespace";
+const SUBJECTS: &str = "SELECT subject FROM subjects WHERE subject > $1 ORDER BY subject LIMIT $2";
 const PUT_SUBJECT: &str = "INSERT INTO subjects (subject, blocked) VALUES ($1, $2) \
     ON CONFLICT (subject) DO UPDATE SET blocked = excluded.blocked";
 const DELETE_KEYS: &str = "DELETE FROM keys WHERE subject = $1";
@@ -32,6 +33,7 @@ const PUT_KEY: &str =
     "INSERT INTO keys (uuid, subject, namespace, digest, sealed) VALUES ($1, $2, $3, $4, $5)";
 const DELETE_SUBJECT: &str = "DELETE FROM subjects WHERE subject = $1";
 const LIMITS: &str = "SELECT doc FROM limits WHERE namespace = $1";
+const LIMITED: &str = "SELECT namespace FROM limits WHERE namespace > $1 ORDER BY namespace LIMIT $2";
 const PUT_LIMITS: &str = "INSERT INTO limits (namespace, doc) VALUES ($1, $2) \
     ON CONFLICT (namespace) DO UPDATE SET doc = excluded.doc";
 const DELETE_LIMITS: &str = "DELETE FROM limits WHERE namespace = $1";
@@ -68,6 +70,17 @@ impl PostgresSubjects {
         };
         self.database.finish(operation, vec![Change::Subjects], work).await
     }
+
+    /// One column of texts, from the one behind `after` on.
+    async fn names(
+        &self,
+        statement: &'static str,
+        after: &str,
+        limit: u64,
+    ) -> Result<Vec<String>, StoreError> {
+        let names = sqlx::query_scalar(statement).bind(after).bind(signed(limit));
+        self.database.read("read names", names.fetch_all(self.database.pool())).await
+    }
 }
 
 #[async_trait]
@@ -98,6 +111,14 @@ impl SubjectStore for PostgresSubjects {
         };
         let keys = keys.into_iter().map(KeyRow::into_record).collect::<Result<_, _>>()?;
         Ok(Some(SubjectRecord { subject: subject.to_owned(), blocked, keys }))
+    }
+
+    async fn subjects(&self, after: &str, limit: u64) -> Result<Vec<String>, StoreError> {
+        self.names(SUBJECTS, after, limit).await
+    }
+
+    async fn limited(&self, after: &str, limit: u64) -> Result<Vec<String>, StoreError> {
+        self.names(LIMITED, after, limit).await
     }
 
     async fn put_subject(&self, record: &SubjectRecord) -> Result<(), StoreError> {

@@ -52,6 +52,8 @@ fn insert(on_conflict: &str) -> [Arc<str>; ROWS.len()] {
 
 const GET: &str =
     "SELECT id, status, size, head, result, logs FROM activations WHERE id = ? AND namespace = ?";
+const ALL: &str =
+    "SELECT id, status, size, head, result, logs FROM activations WHERE id > ? ORDER BY id LIMIT ?";
 const HEAD: &str = "SELECT head FROM activations WHERE id = ?";
 const COUNT_ALL: &str = "SELECT COALESCE(SUM(number), 0) FROM totals WHERE namespace = ?";
 const COUNT_NAME: &str =
@@ -164,6 +166,17 @@ impl ActivationStore for SqliteActivations {
             .await
             .map_err(failed("read an activation"))?;
         row.map(RecordRow::into_record).transpose()
+    }
+
+    async fn all(&self, after: Option<ActivationId>, limit: u64) -> Result<Vec<Activation>, StoreError> {
+        let after = after.map_or([0; 16], |id| *id.as_bytes());
+        let rows: Vec<RecordRow> = sqlx::query_as(ALL)
+            .bind(&after[..])
+            .bind(signed(limit))
+            .fetch_all(self.database.readers())
+            .await
+            .map_err(failed("read activations"))?;
+        rows.into_iter().map(RecordRow::into_record).collect()
     }
 
     async fn certainty(&self, id: ActivationId) -> Result<Option<Certainty>, StoreError> {
@@ -292,7 +305,7 @@ mod tests {
     async fn every_statement_is_on_an_index() {
         let folder = tempfile::tempdir().unwrap();
         let stores = SqliteStores::open(folder.path()).await.unwrap();
-        let mut statements = vec![GET, HEAD, COUNT_ALL, COUNT_NAME, &REPLACE[ROWS.len() - 1]];
+        let mut statements = vec![GET, ALL, HEAD, COUNT_ALL, COUNT_NAME, &REPLACE[ROWS.len() - 1]];
         statements.push(&PRESUME[ROWS.len() - 1]);
         for listing in [&NAMESPACE, &NAME] {
             statements.extend([listing.heads, listing.records, listing.count]);

@@ -26,6 +26,8 @@ const REPLACE: &str = "UPDATE entities SET revision = ?, tag = ?, kind = ?, upda
     code_digest = ?, doc = ?, root = ?, path = ?, name = ? WHERE id = ?";
 const DELETE: &str = "DELETE FROM entities WHERE id = ?";
 
+const DOCUMENTS: &str = "SELECT id, kind, revision, tag, doc FROM entities WHERE id > ? ORDER BY id LIMIT ?";
+
 const CODE: &str = "SELECT bytes FROM codes WHERE digest = ?";
 const HAS_CODE: &str = "SELECT 1 FROM codes WHERE digest = ?";
 const INSERT_CODE: &str = "INSERT INTO codes (digest, bytes) VALUES (?, ?) ON CONFLICT DO NOTHING";
@@ -146,6 +148,16 @@ impl ArtifactStore for SqliteEntities {
             .await
             .map_err(failed("count entities"))?;
         Ok(number.unsigned_abs())
+    }
+
+    async fn documents(&self, after: &str, limit: u64) -> Result<Vec<Stored>, StoreError> {
+        let rows: Vec<EntityRow> = sqlx::query_as(DOCUMENTS)
+            .bind(after)
+            .bind(signed(limit))
+            .fetch_all(self.database.readers())
+            .await
+            .map_err(failed("read entities"))?;
+        rows.into_iter().map(EntityRow::into_stored).collect()
     }
 
     async fn code(&self, digest: &str) -> Result<Option<Bytes>, StoreError> {
@@ -309,7 +321,7 @@ mod tests {
         let stores = SqliteStores::open(folder.path()).await.unwrap();
         let listings = [&NAMESPACE, &PACKAGE, &PUBLIC_NAMESPACE, &PUBLIC_PACKAGE];
         let mut statements =
-            vec![GET, FIND, INSERT, REPLACE, DELETE, CODE, HAS_CODE, INSERT_CODE, SWEEP_CODE];
+            vec![GET, FIND, INSERT, REPLACE, DELETE, DOCUMENTS, CODE, HAS_CODE, INSERT_CODE, SWEEP_CODE];
         statements.extend(listings.iter().flat_map(|listing| [listing.page, listing.count]));
         stores.entities.assert_planned(&statements).await;
         stores.close().await;

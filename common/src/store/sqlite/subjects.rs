@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sqlx::Connection;
 use tokio::sync::broadcast;
 
-use super::super::rows::{IdentityRow, KeyRow, read_limits};
+use super::super::rows::{IdentityRow, KeyRow, read_limits, signed};
 use super::super::{Change, IdentityRecord, StoreError, SubjectRecord, SubjectStore};
 use super::database::{Database, failed};
 use crate::entity::limits::UserLimits;
@@ -26,12 +26,14 @@ const BY_UUID: &str = identities!("k.uuid = ?");
 const BY_NAMESPACE: &str = identities!("k.namespace = ? ORDER BY k.subject");
 const BLOCKED: &str = "SELECT blocked FROM subjects WHERE subject = ?";
 const KEYS: &str = "SELECT namespace, uuid, digest, sealed FROM keys WHERE subject = ? ORDER BY namespace";
+const SUBJECTS: &str = "SELECT subject FROM subjects WHERE subject > ? ORDER BY subject LIMIT ?";
 const PUT_SUBJECT: &str = "INSERT INTO subjects (subject, blocked) VALUES (?, ?) \
     ON CONFLICT (subject) DO UPDATE SET blocked = excluded.blocked";
 const DELETE_KEYS: &str = "DELETE FROM keys WHERE subject = ?";
 const PUT_KEY: &str = "INSERT INTO keys (uuid, subject, namespace, digest, sealed) VALUES (?, ?, ?, ?, ?)";
 const DELETE_SUBJECT: &str = "DELETE FROM subjects WHERE subject = ?";
 const LIMITS: &str = "SELECT doc FROM limits WHERE namespace = ?";
+const LIMITED: &str = "SELECT namespace FROM limits WHERE namespace > ? ORDER BY namespace LIMIT ?";
 const PUT_LIMITS: &str = "INSERT INTO limits (namespace, doc) VALUES (?, ?) \
     ON CONFLICT (namespace) DO UPDATE SET doc = excluded.doc";
 const DELETE_LIMITS: &str = "DELETE FROM limits WHERE namespace = ?";
@@ -64,6 +66,21 @@ impl SqliteSubjects {
             Ok(done.rows_affected())
         };
         self.database.finish(operation, work).await
+    }
+
+    /// One column of texts, from the one behind `after` on.
+    async fn names(
+        &self,
+        statement: &'static str,
+        after: &str,
+        limit: u64,
+    ) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar(statement)
+            .bind(after)
+            .bind(signed(limit))
+            .fetch_all(self.database.readers())
+            .await
+            .map_err(failed("read names"))
     }
 }
 
@@ -100,6 +117,14 @@ impl SubjectStore for SqliteSubjects {
             sqlx::query_as(KEYS).bind(subject).fetch_all(&mut *read).await.map_err(failed(OPERATION))?;
         let keys = keys.into_iter().map(KeyRow::into_record).collect::<Result<_, _>>()?;
         Ok(Some(SubjectRecord { subject: subject.to_owned(), blocked, keys }))
+    }
+
+    async fn subjects(&self, after: &str, limit: u64) -> Result<Vec<String>, StoreError> {
+        self.names(SUBJECTS, after, limit).await
+    }
+
+    async fn limited(&self, after: &str, limit: u64) -> Result<Vec<String>, StoreError> {
+        self.names(LIMITED, after, limit).await
     }
 
     async fn put_subject(&self, record: &SubjectRecord) -> Result<(), StoreError> {
@@ -182,7 +207,7 @@ mod tests {
     async fn every_statement_is_on_an_index() {
         let folder = tempfile::tempdir().unwrap();
         let stores = SqliteStores::open(folder.path()).await.unwrap();
-        let reads = [BY_UUID, BY_NAMESPACE, BLOCKED, KEYS, LIMITS];
+        let reads = [BY_UUID, BY_NAMESPACE, BLOCKED, KEYS, SUBJECTS, LIMITS, LIMITED];
         let writes = [PUT_SUBJECT, DELETE_KEYS, PUT_KEY, DELETE_SUBJECT, PUT_LIMITS, DELETE_LIMITS, MARK];
         stores.entities.assert_planned(&reads).await;
         stores.entities.assert_planned(&writes).await;
