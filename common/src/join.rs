@@ -20,6 +20,7 @@ use crate::readiness::Readiness;
 use crate::shutdown::Shutdown;
 use crate::store::postgres::PostgresStores;
 use crate::store::postgres::nodes::{Claim, ClaimError, Lease};
+use crate::telemetry;
 
 /// Between two attempts to reach the database, and to get a number.
 const RETRY: Duration = Duration::from_secs(1);
@@ -37,6 +38,8 @@ pub struct Applicant {
     pub address: String,
     /// The folder of journals, which other processes may share.
     pub state_dir: PathBuf,
+    /// The folder in which its log is to be too.
+    pub log_dir: Option<PathBuf>,
 }
 
 /// What a process waits for before it can work; nothing once it can.
@@ -129,6 +132,11 @@ pub async fn join(
         stage.wait_for("it has no number yet");
         let lease = Arc::new(claim(&stores, applicant).await?);
         shutdown.spawn("lease", lease.clone().keep(shutdown.clone()));
+        if let Some(folder) = &applicant.log_dir {
+            let component = format!("{}{}", applicant.kind, lease.id());
+            let file = telemetry::log_into(folder, &component);
+            file.with_context(|| format!("no log can be written into {}; see --log-dir", folder.display()))?;
+        }
         stage.wait_for("what was left under its number is not taken over yet");
         let (sizes, mark) = (&config.journal, mark_text(lease.mark()));
         let (state, segment, max) = (&applicant.state_dir, sizes.segment.bytes(), sizes.max.bytes());

@@ -47,6 +47,10 @@ pub struct NodeArgs {
     #[arg(long)]
     pub probe: bool,
 
+    /// A folder in which the log goes also into a file, `<component>/<component>_logs.log`.
+    #[arg(long, env = "OXWHISK_LOG_DIR")]
+    pub log_dir: Option<PathBuf>,
+
     /// How log lines look: text or json.
     #[arg(long, env = "OXWHISK_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
@@ -77,6 +81,7 @@ impl NodeArgs {
             name: self.name.clone(),
             address: format!("{}:{}", self.advertise, address.port()),
             state_dir: self.state_dir.clone(),
+            log_dir: self.log_dir.clone(),
         }
     }
 }

@@ -43,6 +43,10 @@ pub struct Args {
     #[arg(long, env = "OXWHISK_UNTHROTTLED")]
     pub unthrottled: bool,
 
+    /// A folder in which the log goes also into a file, `controller0/controller0_logs.log`.
+    #[arg(long, env = "OXWHISK_LOG_DIR")]
+    pub log_dir: Option<PathBuf>,
+
     /// How log lines look: text or json.
     #[arg(long, env = "OXWHISK_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,

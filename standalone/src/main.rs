@@ -19,6 +19,9 @@ use clap::Parser;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Its name among logs: both roles are one process, which upstream calls a controller too.
+const COMPONENT: &str = "controller0";
+
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
     if words.next().is_some_and(|first| first == containers::ACTION_PROXY) {
@@ -27,6 +30,11 @@ fn main() -> ExitCode {
     let args = args::Args::parse();
     if let Err(error) = common::telemetry::start(args.log_format, &args.log_level) {
         return fail(&format!("--log-level '{}' cannot be used: {error}", args.log_level));
+    }
+    if let Some(folder) = &args.log_dir
+        && let Err(error) = common::telemetry::log_into(folder, COMPONENT)
+    {
+        return fail(&format!("no log can be written into {}; see --log-dir: {error}", folder.display()));
     }
     common::open_files::raise_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
