@@ -1,11 +1,14 @@
-//! `wskadmin`: subjects, keys and limits of an installation, on its data directory or its PostgreSQL database.
+//! `wskadmin`: subjects, keys and limits of an installation, what its databases hold and what it logged; on its data
+//! directory or its PostgreSQL database.
 //!
 //! Commands, sentences and exit codes are those of upstream's `tools/admin/wskadmin`: 0 for done, 1 for
 //! refused, 2 for misused, and the number of failures for `block` and `unblock`. It works beside a
 //! running server, which sees what changed within a second.
 
+mod db;
 mod limits;
 mod output;
+mod syslog;
 mod user;
 
 use std::ffi::OsString;
@@ -18,10 +21,10 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use common::config;
 use common::paths;
-use common::store::SubjectStore;
 use common::store::postgres::PostgresStores;
 use common::store::seal::Secret;
 use common::store::sqlite::SqliteStores;
+use common::store::{ActivationStore, ArtifactStore, SubjectStore};
 
 use crate::output::Outcome;
 
@@ -56,6 +59,12 @@ enum Command {
     /// manage namespace-specific limits
     #[command(subcommand)]
     Limits(limits::Command),
+    /// work with dbs
+    #[command(subcommand)]
+    Db(db::Command),
+    /// work with system logs
+    #[command(subcommand)]
+    Syslog(syslog::Command),
 }
 
 impl Command {
@@ -68,6 +77,9 @@ impl Command {
         match self {
             Self::User(command) => user::run(command, installation).await,
             Self::Limits(command) => limits::run(command, installation.subjects.as_ref()).await,
+            Self::Db(command) => db::run(command, installation).await,
+            // It has no installation, only files.
+            Self::Syslog(command) => syslog::run(&command),
         }
     }
 }
@@ -75,7 +87,9 @@ impl Command {
 /// The subjects and the secret of an installation, held alone: two `wskadmin` that change the same
 /// subject at once do so one after the other.
 struct Installation {
+    artifacts: Arc<dyn ArtifactStore>,
     subjects: Arc<dyn SubjectStore>,
+    activations: Arc<dyn ActivationStore>,
     secret: Secret,
     stores: Stores,
     _alone: File,
@@ -105,7 +119,7 @@ impl Installation {
         }
         let unusable = || format!("the data directory {} cannot be used", data_dir.display());
         let stores = SqliteStores::open(&data_dir).await.with_context(unusable)?;
-        Self::with(stores.subjects.clone(), Stores::Sqlite(stores), &data_dir.join(paths::SECRET))
+        Self::with(Stores::Sqlite(stores), &data_dir.join(paths::SECRET))
     }
 
     async fn open_postgres(cli: &Cli) -> anyhow::Result<Self> {
@@ -120,15 +134,19 @@ impl Installation {
         }
         let unusable = || format!("the database {:?} cannot be used", config.url);
         let stores = PostgresStores::connect(&config).await.with_context(unusable)?;
-        Self::with(stores.subjects.clone(), Stores::Postgres(stores), secret)
+        Self::with(Stores::Postgres(stores), secret)
     }
 
-    fn with(subjects: Arc<dyn SubjectStore>, stores: Stores, secret: &Path) -> anyhow::Result<Self> {
+    fn with(stores: Stores, secret: &Path) -> anyhow::Result<Self> {
         let unreadable = || format!("the secret {} cannot be used", secret.display());
         let opened = Secret::load_or_create(secret).with_context(unreadable)?;
         let alone = File::open(secret).with_context(unreadable)?;
         alone.lock().with_context(unreadable)?;
-        Ok(Self { subjects, secret: opened, stores, _alone: alone })
+        let (artifacts, subjects, activations) = match &stores {
+            Stores::Sqlite(of) => (of.artifacts.clone(), of.subjects.clone(), of.activations.clone()),
+            Stores::Postgres(of) => (of.artifacts.clone(), of.subjects.clone(), of.activations.clone()),
+        };
+        Ok(Self { artifacts, subjects, activations, secret: opened, stores, _alone: alone })
     }
 
     async fn close(self) {
@@ -166,6 +184,9 @@ async fn run(cli: Cli) -> anyhow::Result<Outcome> {
         && let Some(outcome) = create.without_store()
     {
         return Ok(outcome);
+    }
+    if let Command::Syslog(command) = &cli.command {
+        return syslog::run(command);
     }
     let installation = Installation::open(&cli).await?;
     let outcome = cli.command.run(&installation).await;

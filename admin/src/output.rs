@@ -45,6 +45,11 @@ pub(crate) fn complain(error: &anyhow::Error, verbose: bool) -> ExitCode {
     ExitCode::from(1)
 }
 
+/// A line of an answer that goes on.
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}
+
 /// A remark for whoever asked for more words.
 pub(crate) fn note(text: &str) {
     eprintln!("{text}");

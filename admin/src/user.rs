@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use common::entity::identity::{AuthKey, KEY_LENGTH, MIN_SUBJECT_LENGTH};
 use common::entity::name::EntityName;
-use common::store::seal::generate_key;
+use common::store::seal::{self, generate_key};
 use common::store::{KeyRecord, StoreError, SubjectRecord, SubjectStore};
 
 use crate::Installation;
@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Delete(Delete),
     /// get authorization key for user
     Get(Get),
+    /// identify user from an authorization key
+    Whois(Whois),
     /// list authorization keys associated with a namespace
     List(List),
     /// block one or more users
@@ -71,6 +73,12 @@ pub(crate) struct Get {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Whois {
+    /// the credentials to look up
+    authkey: String,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct List {
     /// the namespace to lookup
     namespace: String,
@@ -98,6 +106,7 @@ pub(crate) async fn run(command: Command, installation: &Installation) -> anyhow
         Command::Create(create) => create.run(installation).await,
         Command::Delete(delete) => delete.run(subjects).await,
         Command::Get(get) => get.run(installation).await,
+        Command::Whois(whois) => whois.run(subjects).await,
         Command::List(list) => list.run(installation).await,
         Command::Block(named) => set_blocked(subjects, named, true).await,
         Command::Unblock(named) => set_blocked(subjects, named, false).await,
@@ -235,6 +244,22 @@ impl Get {
             Some(key) => Ok(Outcome::done([reveal(installation, key)?])),
             None => Ok(Outcome::refused(format!("namespace \"{namespace}\" not found for \"{subject}\""))),
         }
+    }
+}
+
+impl Whois {
+    async fn run(self, subjects: &dyn SubjectStore) -> anyhow::Result<Outcome> {
+        let Some((uuid, key)) = self.authkey.split_once(':') else {
+            return Ok(Outcome::misused("the authorization key is not uuid:key"));
+        };
+        let found = subjects.by_uuid(uuid).await?;
+        let found = found.filter(|found| !found.blocked && seal::matches(&found.key.digest, key));
+        Ok(Outcome::done(match found {
+            Some(found) => {
+                vec![format!("subject: {}", found.subject), format!("namespace: {}", found.key.namespace)]
+            }
+            None => vec!["Subject id is not recognized".to_owned()],
+        }))
     }
 }
 

@@ -162,6 +162,78 @@ fn list_shows_who_has_a_key_to_a_namespace() {
 }
 
 #[test]
+fn whois_knows_a_key_by_all_of_it() {
+    let place = Place::with_guest();
+    let recognized = "subject: guest\nnamespace: guest";
+    assert_eq!(place.expect(&["user", "whois", &format!("{UUID}:{KEY}")], 0), recognized);
+    let unknown = "Subject id is not recognized";
+    let other = format!("{UUID}:{}", KEY.replace('1', "2"));
+    assert_eq!(place.expect(&["user", "whois", &other], 0), unknown);
+    assert!(place.expect(&["user", "whois", UUID], 2).contains("uuid:key"));
+    place.expect(&["user", "block", "guest"], 0);
+    assert_eq!(place.expect(&["user", "whois", &format!("{UUID}:{KEY}")], 0), unknown);
+}
+
+#[test]
+fn db_shows_subjects_and_limits_without_keys() {
+    let place = Place::with_guest();
+    place.expect(&["limits", "set", "guest", "--invocationsPerMinute", "0"], 0);
+    let shown = place.expect(&["db", "get", "subjects", "--docs"], 0);
+    let (first, table) = shown.split_once('\n').unwrap();
+    assert_eq!(first, "getting contents for subjects (primary index)");
+    let expected = format!(
+        "{{\n    \"offset\": 0,\n    \"rows\": [\n        {{\n            \"doc\": {{\n                \"_id\": \"guest\",\n                \
+         \"_rev\": \"1-0\",\n                \"blocked\": false,\n                \"namespaces\": [\n                    {{\n                        \
+         \"name\": \"guest\",\n                        \"uuid\": \"{UUID}\"\n                    }}\n                ],\n                \
+         \"subject\": \"guest\"\n            }},\n            \"id\": \"guest\",\n            \"key\": \"guest\","
+    );
+    assert!(table.starts_with(&expected), "{table}");
+    assert!(
+        table.contains("\"id\": \"guest/limits\"") && table.ends_with("    \"total_rows\": 2\n}"),
+        "{table}"
+    );
+    assert!(!shown.contains(KEY));
+    let blocked = place.expect(&["db", "get", "subjects", "-w", "namespaceThrottlings/blockedNamespaces"], 0);
+    assert!(blocked.contains("\"key\": \"guest\"") && blocked.contains("\"total_rows\": 1"), "{blocked}");
+    let empty = place.expect(&["db", "get", "activations"], 0);
+    assert!(empty.ends_with("{\n    \"offset\": 0,\n    \"rows\": [],\n    \"total_rows\": 0\n}"), "{empty}");
+    let unknown = place.expect(&["db", "get", "nothing"], 1);
+    assert!(unknown.contains("Failed to get database ({\"error\":\"not_found\""), "{unknown}");
+    place.expect(&["db", "get", "whisks", "-w", "whisks.v2.1.0/nothing"], 1);
+    let misnamed = place.expect(&["db", "get", "whisks", "-w", "actions"], 2);
+    assert_eq!(misnamed, "view name \"actions\" is not formatted correctly, should be design/view");
+}
+
+#[test]
+fn syslog_shows_the_lines_of_components_in_order() {
+    let place = Place::new();
+    let logs = place.0.path().join("logs");
+    let write = |component: &str, text: &str| {
+        std::fs::create_dir_all(logs.join(component)).unwrap();
+        std::fs::write(logs.join(component).join(format!("{component}_logs.log")), text).unwrap();
+    };
+    write(
+        "controller0",
+        "[2026-01-01T00:00:01Z] [INFO] [#tid_abc] one\n[2026-01-01T00:00:03Z] [INFO] [#tid_abcd] three\n",
+    );
+    write("invoker0", "[2026-01-01T00:00:02Z] [WARN] [#tid_abc] two\n");
+    let folder = logs.to_str().unwrap();
+    let shown = |arguments: &[&str]| {
+        let text = place.expect(&[&["syslog", "get", "--log-dir", folder], arguments].concat(), 0);
+        text.lines().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&[]), ["one", "two", "three"]);
+    assert_eq!(shown(&["invoker0"]), ["two"]);
+    assert_eq!(shown(&["-t", "abc"]), ["one", "two"]);
+    assert_eq!(shown(&["-g", "o(ne|thing)$"]), ["one"]);
+    place.expect(&["syslog", "get", "--log-dir", folder, "-g", "("], 2);
+    place.expect(&["syslog", "get", "--log-dir", folder, "../controller0"], 2);
+    assert!(place.expect(&["syslog", "get"], 2).contains("--log-dir"));
+    let (_, complaint) = run(&place.data(), &["syslog", "get", "--log-dir", folder, "invoker7"], 0);
+    assert!(complaint.contains("invoker7_logs.log cannot be read"), "{complaint}");
+}
+
+#[test]
 fn delete_takes_a_subject_or_one_namespace() {
     let place = Place::with_guest();
     place.expect(&["user", "create", "guest", "-ns", "other"], 0);

@@ -11,6 +11,7 @@ mod actions_stored;
 mod actions_update;
 mod activations_list;
 mod activations_record;
+mod administration;
 mod api_docs;
 mod auth;
 mod conductors;
