@@ -7,6 +7,7 @@ pub mod kafka;
 pub mod load;
 pub mod parameter_storage;
 pub mod postgres;
+pub mod user_events;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use self::kafka::KafkaConfig;
 use self::parameter_storage::ParameterStorage;
 use self::postgres::PostgresConfig;
+use self::user_events::UserEvents;
 use crate::entity::limits::{ActionLimitRanges, ByteSize, Range};
 use crate::operator::Password;
 
@@ -66,6 +68,8 @@ pub struct Config {
     pub postgres: PostgresConfig,
     /// `whisk.kafka`
     pub kafka: KafkaConfig,
+    /// `whisk.user-events`
+    pub user_events: UserEvents,
 }
 
 impl Config {

@@ -6,6 +6,7 @@ pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod entity;
+pub mod events;
 #[cfg(all(feature = "kafka", feature = "postgres"))]
 pub mod join;
 pub mod journal;

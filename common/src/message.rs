@@ -5,4 +5,5 @@
 
 pub mod ack;
 pub mod activation;
+pub mod event;
 pub mod ping;

@@ -17,6 +17,8 @@ use common::entity::identity::Right;
 use common::entity::limits::UserLimits;
 use common::entity::name::{EntityName, Fqn};
 use common::entity::package::Package;
+use common::events::Events;
+use common::message::event::MetricName;
 use common::store::cache::{EntityCache, Lookup};
 use common::store::{IdentityRecord, StoreError};
 use tokio::sync::watch;
@@ -70,6 +72,7 @@ pub struct Entitlement {
     balancer: Arc<dyn LoadBalancer>,
     clock: Arc<dyn Clock>,
     throttles: Throttles,
+    events: Events,
     invocations: RateThrottle,
     fires: RateThrottle,
 }
@@ -104,9 +107,10 @@ impl Entitlement {
         balancer: Arc<dyn LoadBalancer>,
         clock: Arc<dyn Clock>,
         throttles: Throttles,
+        events: Events,
     ) -> Self {
         let (invocations, fires) = (RateThrottle::default(), RateThrottle::default());
-        Self { packages, balancer, clock, throttles, invocations, fires }
+        Self { packages, balancer, clock, throttles, events, invocations, fires }
     }
 
     /// Charges an invocation to a namespace.
@@ -117,9 +121,23 @@ impl Entitlement {
         }
         let (uuid, own) = (namespace.key.uuid.as_str(), &namespace.limits);
         let a_minute = own.invocations_per_minute.unwrap_or(limits.invocations_per_minute);
-        self.invocations.charge(uuid, self.throttles.part(a_minute), self.clock.now())?;
+        let charged = self.invocations.charge(uuid, self.throttles.part(a_minute), self.clock.now());
+        self.told(MetricName::TimedRateLimit, namespace, charged)?;
         let at_once = self.throttles.part(concurrent_invocations(own, limits));
-        concurrency::check(self.balancer.in_flight_of(uuid), at_once)
+        let in_flight = self.balancer.in_flight_of(uuid);
+        self.told(MetricName::ConcurrentRateLimit, namespace, concurrency::check(in_flight, at_once))?;
+        self.events.metric(MetricName::ConcurrentInvocations, in_flight + 1, namespace.into());
+        Ok(())
+    }
+
+    /// The same; who measures is told if it is a refusal.
+    fn told(
+        &self,
+        limit: MetricName,
+        namespace: &IdentityRecord,
+        charged: Result<(), Denial>,
+    ) -> Result<(), Denial> {
+        charged.inspect_err(|_| self.events.metric(limit, 1, namespace.into()))
     }
 
     /// Charges the firing of a trigger to a namespace.
@@ -129,7 +147,8 @@ impl Entitlement {
             return Ok(());
         }
         let a_minute = namespace.limits.fires_per_minute.unwrap_or(limits.fires_per_minute);
-        self.fires.charge(&namespace.key.uuid, self.throttles.part(a_minute), self.clock.now())
+        let charged = self.fires.charge(&namespace.key.uuid, self.throttles.part(a_minute), self.clock.now());
+        self.told(MetricName::TimedRateLimit, namespace, charged)
     }
 
     /// Whether a caller has a right to something. What is reached through a binding needs that both the

@@ -25,6 +25,7 @@ use common::bus::MessageBus;
 use common::clock::Clock;
 use common::config::Config;
 use common::entity::id::ControllerId;
+use common::events::Events;
 use common::journal::{Abandoned, Journal};
 use common::manifest::Manifest;
 use common::nodes::{self, Members};
@@ -126,6 +127,8 @@ pub struct Parts {
     pub journal: Arc<Journal>,
     /// Journals of controllers that are gone.
     pub abandoned: Vec<Abandoned>,
+    /// Where user events go.
+    pub events: Events,
 }
 
 /// The invokers that a controller sends orders to.
@@ -153,6 +156,7 @@ pub struct Controller {
 ///
 /// `shutdown` ends acknowledgements too, so it is to be requested after [`Controller::drain`].
 pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Controller> {
+    parts.events = parts.events.by(&format!("controller{}", parts.id.name));
     let balancer_metrics = BalancerMetrics::register(&parts.registry, &parts.id.name)?;
     let metrics = balancer_metrics.clone();
     let records = records(&parts, &shutdown);
@@ -190,6 +194,7 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         id,
         build,
         readiness,
+        events,
         ..
     } = parts;
     system::ensure(&*subjects, &*artifacts, &manifest, &config, clock.now()).await;
@@ -200,8 +205,13 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
     let throttles = Throttles { limits: config.limits.clone(), controllers };
     let known_packages = EntityCache::new(artifacts.clone(), EntityKind::Package, PACKAGES);
     shutdown.spawn("packages", known_packages.clone().follow(shutdown.clone()));
-    let entitlement =
-        Arc::new(Entitlement::new(known_packages.clone(), balancer.clone(), clock.clone(), throttles));
+    let entitlement = Arc::new(Entitlement::new(
+        known_packages.clone(),
+        balancer.clone(),
+        clock.clone(),
+        throttles,
+        events,
+    ));
     let packages = Packages::new(
         artifacts.clone(),
         known_packages.clone(),
@@ -280,7 +290,7 @@ fn count(mut members: watch::Receiver<Members>, shutdown: &Shutdown) -> watch::R
 
 /// The keeper of what this controller records itself.
 fn records(parts: &Parts, shutdown: &Shutdown) -> Records {
-    let Parts { activations, journal, config, clock, .. } = parts;
+    let Parts { activations, journal, config, clock, events, .. } = parts;
     let (writer, writing) = RecordWriter::new(activations.clone(), journal.clone(), Certainty::Known);
     let (journal_too, stop) = (journal.clone(), shutdown.clone());
     shutdown.spawn("records", async move {
@@ -297,7 +307,7 @@ fn records(parts: &Parts, shutdown: &Shutdown) -> Records {
             () = writing => {}
         }
     });
-    Records::new(journal.clone(), writer, config.activation.clone(), clock.clone())
+    Records::new(journal.clone(), writer, config.activation.clone(), clock.clone(), events.clone())
 }
 
 /// The balancer of a controller that is one of several.

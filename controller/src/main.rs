@@ -14,9 +14,10 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use anyhow::Context;
 use clap::Parser;
-use common::clock::{Millis, SystemClock};
+use common::clock::{Clock, Millis, SystemClock};
 use common::config::{self, Config};
 use common::entity::id::ControllerId;
+use common::events::Events;
 use common::join::{self, Place, Stage};
 use common::manifest::Manifest;
 use common::node;
@@ -100,6 +101,14 @@ impl Program {
     ) -> anyhow::Result<()> {
         let Self { config, manifest, secret, listener, stage, background } = self;
         let bus = place.bus.clone();
+        let (clock, registry): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Registry::new());
+        let events = Events::new(
+            &config.user_events,
+            Some(bus.clone()),
+            &registry,
+            clock.clone(),
+            background.clone(),
+        )?;
         let parts = Parts {
             config,
             manifest,
@@ -108,14 +117,15 @@ impl Program {
             secret,
             activations: place.stores.activations.clone(),
             bus: bus.clone(),
-            clock: Arc::new(SystemClock),
-            registry: Registry::new(),
+            clock,
+            registry,
             id: ControllerId::new(place.lease.id().to_string()),
             build: Millis::of_program().date(),
             invokers: Invokers::Many(Cluster { members: place.lease.members() }),
             readiness: place.readiness(&stage),
             journal: place.journal.clone(),
             abandoned: std::mem::take(&mut place.abandoned),
+            events,
         };
         let started = tokio::select! {
             started = controller::start(parts, background.clone()) => started.map(Some),

@@ -11,6 +11,7 @@ use common::clock::{Clock, Millis};
 use common::config::ActivationConfig;
 use common::entity::activation::{Activation, ActivationHead, Response, Status};
 use common::entity::id::ActivationId;
+use common::events::Events;
 use common::journal::{Abandoned, Journal, JournalError, OpenEntry};
 use common::record::{Wish, writer::RecordWriter};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,7 @@ pub struct Records {
     writer: RecordWriter,
     levels: ActivationConfig,
     clock: Arc<dyn Clock>,
+    events: Events,
 }
 
 impl Records {
@@ -55,8 +57,9 @@ impl Records {
         writer: RecordWriter,
         levels: ActivationConfig,
         clock: Arc<dyn Clock>,
+        events: Events,
     ) -> Self {
-        Self { journal, writer, levels, clock }
+        Self { journal, writer, levels, clock, events }
     }
 
     /// Enters an activation whose id nobody knows yet.
@@ -135,6 +138,11 @@ impl Records {
         self.store(Activation { head, response, logs }, &wish).await;
     }
 
+    /// Who measures is told of what has ended.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
     /// The time of day.
     pub fn now(&self) -> Millis {
         self.clock.now()
@@ -169,7 +177,7 @@ mod tests {
         let shutdown = Shutdown::new();
         shutdown.spawn("records", writing);
         let clock = Arc::new(VirtualClock::at(NOW));
-        let records = Records::new(journal, writer, ActivationConfig::default(), clock);
+        let records = Records::new(journal, writer, ActivationConfig::default(), clock, Events::default());
         Run { records, activations, shutdown }
     }
 

@@ -6,6 +6,7 @@ use common::clock::{Clock, Millis};
 use common::config::Config;
 use common::entity::encryption::Ciphers;
 use common::entity::limits::UserLimits;
+use common::events::Events;
 use common::journal::Journal;
 use common::shutdown::Shutdown;
 use common::store::ActivationStore;
@@ -48,6 +49,8 @@ pub struct Context {
     pub tasks: Shutdown,
     /// Counts.
     pub metrics: InvokerMetrics,
+    /// Who measures is told of what has ended.
+    pub events: Events,
 }
 
 impl Context {

@@ -28,6 +28,7 @@ use common::bus::{MessageBus, Subscription, Topic};
 use common::clock::Clock;
 use common::config::Config;
 use common::entity::id::InvokerId;
+use common::events::Events;
 use common::journal::{Abandoned, Journal};
 use common::manifest::Manifest;
 use common::shutdown::Shutdown;
@@ -84,6 +85,8 @@ pub struct Parts {
     pub patience: Shutdown,
     /// Counts.
     pub metrics: InvokerMetrics,
+    /// Where user events go.
+    pub events: Events,
 }
 
 /// A running invoker.
@@ -125,6 +128,7 @@ impl Invoker {
             patience: parts.patience,
             tasks: tasks.clone(),
             metrics: parts.metrics,
+            events: parts.events.by(&format!("invoker{}", parts.instance.instance)),
         });
         let prefix = format!("wsk{}{}", parts.unique_name, parts.instance.instance);
         let pool = Pool::new(context.clone(), prefix);

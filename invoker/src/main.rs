@@ -14,6 +14,7 @@ use clap::Parser;
 use common::clock::{Clock, SystemClock};
 use common::config::{self, Config};
 use common::entity::id::InvokerId;
+use common::events::Events;
 use common::join::{self, Place, Stage};
 use common::manifest::Manifest;
 use common::node;
@@ -192,6 +193,13 @@ impl Program {
         let mut instance = InvokerId::new(number, config.container_pool.user_memory);
         instance.unique_name = args.node.name.clone();
         let runtime: Arc<dyn ContainerRuntime> = Arc::new(runtime);
+        let events = Events::new(
+            &config.user_events,
+            Some(place.bus.clone()),
+            &subject.registry,
+            clock.clone(),
+            background.clone(),
+        )?;
         let invoker = Invoker::start(invoker::Parts {
             instance: instance.clone(),
             unique_name: instance_word,
@@ -207,6 +215,7 @@ impl Program {
             clock,
             patience,
             metrics: InvokerMetrics::register(&subject.registry)?,
+            events,
         });
         let invoker = match invoker.await {
             Ok(invoker) => invoker,

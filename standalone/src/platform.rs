@@ -16,6 +16,7 @@ use common::bus::memory::MemoryBus;
 use common::clock::{Clock, Millis, SystemClock};
 use common::config::{self, Config};
 use common::entity::id::{ControllerId, InvokerId};
+use common::events::Events;
 use common::journal::{self, Abandoned, Journal};
 use common::manifest::Manifest;
 use common::paths;
@@ -65,6 +66,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let registry = Registry::new();
     let background = Shutdown::new();
     stores.watch(&background);
+    // Nobody can read a topic of this process, but its metrics.
+    let events = Events::new(&config.user_events, None, &registry, clock.clone(), background.clone())?;
     let make_journal = |mark| make_journal(&config, &data, mark);
     let controllers_journal = make_journal(Some(CONTROLLER))?;
     let parts = controller::Parts {
@@ -83,6 +86,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         readiness: Readiness::default(),
         journal: controllers_journal.clone(),
         abandoned: take_over(&data, |mark| mark == Some(CONTROLLER))?,
+        events: events.clone(),
     };
     let controller = controller::start(parts, background.clone()).await?;
     let servers = Servers::default();
@@ -91,7 +95,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let journal = make_journal(None)?;
     let (bus_too, journal_too) = (bus.clone(), journal.clone());
-    let parts = InvokerParts { config, manifest, data: &data, stores: &stores, bus: bus_too, clock, journal };
+    let parts =
+        InvokerParts { config, manifest, data: &data, stores: &stores, bus: bus_too, clock, journal, events };
     let mut signals = Signals::new()?;
     let invoker = {
         let mut starting =
@@ -184,6 +189,7 @@ struct InvokerParts<'a> {
     bus: Arc<dyn MessageBus>,
     clock: Arc<dyn Clock>,
     journal: Arc<Journal>,
+    events: Events,
 }
 
 async fn start_invoker(
@@ -230,6 +236,7 @@ async fn start_invoker(
         clock: parts.clock,
         patience: background.child(),
         metrics: InvokerMetrics::register(registry)?,
+        events: parts.events,
     });
     invoker.await
 }

@@ -4,4 +4,5 @@
 mod operators;
 mod placement;
 mod start_up;
+mod user_events;
 mod world;

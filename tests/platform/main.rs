@@ -9,3 +9,4 @@ mod ending;
 mod fired;
 mod first_steps;
 mod start_up;
+mod user_events;

@@ -3,6 +3,8 @@
 //! It is in the controller's journal before its id leaves, and so is every component that it began, so that
 //! its record names them whatever happens to this process.
 
+use std::sync::Arc;
+
 use common::entity::activation::{Activation, ActivationHead, Response};
 use common::entity::exec::SEQUENCE;
 use common::entity::id::ActivationId;
@@ -10,6 +12,7 @@ use common::entity::limits::ActionLimits;
 use common::entity::parameters::Parameters;
 use common::journal::JournalError;
 use common::record::Wish;
+use common::store::IdentityRecord;
 
 use super::steps::{Form, Work};
 use crate::records::{Begun, Records};
@@ -18,6 +21,7 @@ use crate::records::{Begun, Records};
 pub struct Session {
     records: Records,
     begun: Begun,
+    caller: Arc<IdentityRecord>,
     limits: ActionLimits,
     tally: Tally,
 }
@@ -68,7 +72,8 @@ impl Session {
         // A composition needs at least what its conductor needs.
         let memory = (form == Form::Composition).then_some(action.limits.memory);
         let tally = Tally { memory, ..Tally::default() };
-        Ok(Self { records: records.clone(), begun, limits: action.limits.clone(), tally })
+        let (records, caller) = (records.clone(), caller.clone());
+        Ok(Self { records, begun, caller, limits: action.limits.clone(), tally })
     }
 
     /// Its id.
@@ -89,7 +94,7 @@ impl Session {
 
     /// Ends it, and stores its record. Its duration is the sum of the components'.
     pub async fn close(self, response: Response) -> Box<Activation> {
-        let Self { records, begun: Begun { mut head, wish }, limits, tally } = self;
+        let Self { records, begun: Begun { mut head, wish }, caller, limits, tally } = self;
         head.end = Some(records.now().max(head.start));
         head.duration = Some(tally.duration);
         if let Some(memory) = tally.memory {
@@ -99,6 +104,7 @@ impl Session {
         let logs = tally.ids.iter().map(ToString::to_string).collect();
         let record = Activation { head, response, logs };
         records.store(record.clone(), &wish).await;
+        records.events().ended(&record, (&*caller).into());
         Box::new(record)
     }
 }

@@ -117,6 +117,7 @@ mod tests {
     use common::entity::id::{ControllerId, TransactionId};
     use common::entity::identity::{AuthKey, Identity, Namespace};
     use common::entity::name::{EntityName, Fqn};
+    use common::events::Events;
     use common::journal;
     use common::shutdown::Shutdown;
     use common::store::sqlite::SqliteStores;
@@ -167,7 +168,7 @@ mod tests {
         let (known, writing) = RecordWriter::new(activations.clone(), journal.clone(), Certainty::Known);
         shutdown.spawn("known records", writing);
         let (clock, levels) = (Arc::new(VirtualClock::at(NOW)), ActivationConfig::default());
-        let own = Records::new(journal.clone(), known, levels.clone(), clock.clone());
+        let own = Records::new(journal.clone(), known, levels.clone(), clock.clone(), Events::default());
         let ledger = Ledger::new(journal.clone(), records, levels, clock);
         Run { ledger, own, journal, activations, shutdown }
     }

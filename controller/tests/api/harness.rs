@@ -125,6 +125,7 @@ impl Whisk {
             readiness: Readiness::default(),
             journal: Arc::new(Journal::create(&folder.path().join("state"), 1 << 20, 1 << 24).unwrap()),
             abandoned: Vec::new(),
+            events: common::events::Events::default(),
         };
         let controller = controller::start(parts, shutdown.clone()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

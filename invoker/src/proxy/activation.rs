@@ -10,6 +10,7 @@ use bytes::Bytes;
 use common::clock::Millis;
 use common::entity::activation::{Activation, Response, Status};
 use common::entity::limits::ByteSize;
+use common::message::event::EventOwner;
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
@@ -140,6 +141,7 @@ pub async fn answer_unrun(context: &Context, job: &Job, response: Response) {
     let record = of_job(job, times, response);
     conclude(context, job, &record);
     context.acks.combined(&job.message, &record);
+    context.events.ended(&record, EventOwner::of(&job.message.user));
     store(context, job, record).await;
 }
 
@@ -223,6 +225,7 @@ async fn finish(
         logs
     };
     let keep = status <= Status::ApplicationError && !logs.failed;
+    context.events.ended(&record, EventOwner::of(&message.user));
     record.logs = logs.lines;
     context.metrics.ended(status);
     store(context, job, record).await;
