@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::entity::activation::{Response, Status};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{info, warn};
 
 use crate::context::Context;
 use crate::job::Job;
 use crate::proxy::{self, Command, activation};
-use decide::{ContainerNo, Effect, PoolState, Wanting};
+use decide::{ContainerNo, Effect, PoolState, ReservationNo, Wanting};
 
 /// How long containers may take to go at the end.
 const REMOVAL: Duration = Duration::from_secs(15);
@@ -28,6 +28,8 @@ pub struct Pool {
     prefix: String,
     state: Mutex<PoolState<Job>>,
     proxies: Mutex<HashMap<ContainerNo, mpsc::Sender<Command>>>,
+    /// Who waits for a reservation.
+    reserving: Mutex<HashMap<ReservationNo, oneshot::Sender<()>>>,
     numbers: AtomicU64,
     draining: AtomicBool,
     /// Jobs whose actions are being found.
@@ -45,6 +47,32 @@ impl Drop for Arriving {
     }
 }
 
+/// Memory of the pool for something else than one of its containers. It is given back on drop.
+pub struct Reservation {
+    pool: Arc<Pool>,
+    no: ReservationNo,
+    memory_mb: u64,
+}
+
+impl Reservation {
+    /// How much it is: what was asked for, or all that the pool has if that is less.
+    pub fn memory_mb(&self) -> u64 {
+        self.memory_mb
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.pool.reserving().remove(&self.no);
+        self.pool.change(|state| state.release(self.no));
+    }
+}
+
+/// The pool begins nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the invoker stops")]
+pub struct Stopping;
+
 impl Pool {
     /// An empty pool. Names of containers begin with `prefix`.
     pub fn new(context: Arc<Context>, prefix: String) -> Arc<Self> {
@@ -54,6 +82,7 @@ impl Pool {
             prefix,
             state: Mutex::new(PoolState::new(capacity_mb)),
             proxies: Mutex::default(),
+            reserving: Mutex::default(),
             numbers: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             arriving: AtomicUsize::new(0),
@@ -87,6 +116,24 @@ impl Pool {
         }
     }
 
+    /// Waits, behind the jobs that came before, for memory that is not for a container of the pool. Idle
+    /// containers make room as they do for a job. Cancel safe. Whoever waits must not hold a container:
+    /// if all containers waited, none would ever make room.
+    pub async fn reserve(self: &Arc<Self>, memory_mb: u64) -> Result<Reservation, Stopping> {
+        let (granted, grant) = oneshot::channel();
+        let (reservation, effects) = {
+            let mut state = self.state();
+            if self.draining.load(Ordering::SeqCst) {
+                return Err(Stopping);
+            }
+            let (no, memory_mb, effects) = state.reserve(memory_mb);
+            self.reserving().insert(no, granted);
+            (Reservation { pool: self.clone(), no, memory_mb }, effects)
+        };
+        self.carry_out(effects);
+        grant.await.map(|()| reservation).map_err(|_| Stopping)
+    }
+
     /// A job comes back from a container that could not run it.
     pub fn returned(self: &Arc<Self>, job: Job) {
         self.change(|state| state.returned(job));
@@ -118,7 +165,7 @@ impl Pool {
         self.state().waiting() + self.arriving.load(Ordering::SeqCst)
     }
 
-    /// Memory of all containers, MB.
+    /// Memory of all containers and reservations, MB.
     pub fn used_mb(&self) -> u64 {
         self.state().used_mb()
     }
@@ -134,6 +181,7 @@ impl Pool {
     pub async fn drain(self: &Arc<Self>, grace: Duration) -> bool {
         self.draining.store(true, Ordering::SeqCst);
         let left = self.state().drain_waiting().len();
+        self.reserving().clear();
         if left > 0 {
             info!(jobs = left, "{left} activations wait for the next start");
         }
@@ -170,6 +218,10 @@ impl Pool {
 
     fn proxies(&self) -> MutexGuard<'_, HashMap<ContainerNo, mpsc::Sender<Command>>> {
         self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reserving(&self) -> MutexGuard<'_, HashMap<ReservationNo, oneshot::Sender<()>>> {
+        self.reserving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut PoolState<Job>) -> Vec<Effect<Job>>) {
@@ -229,6 +281,13 @@ impl Pool {
                         Command::Remove => None,
                     },
                 }
+            }
+            Effect::Grant(no) => {
+                // Who has gone meanwhile gives it back by its guard.
+                if let Some(granted) = self.reserving().remove(&no) {
+                    let _ = granted.send(());
+                }
+                None
             }
             Effect::Remove(no) => {
                 if let Some(proxy) = self.proxies().get(&no) {

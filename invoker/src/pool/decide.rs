@@ -4,7 +4,8 @@
 //! containers that were used longest ago make room, else it waits; jobs are served in the order of their
 //! arrival, also where a later one would fit (`core/invoker/.../containerpool/ContainerPool.scala`).
 //! Unlike upstream, memory counts until its container is gone, and only what is short is evicted, so that
-//! the machine is never promised more than it has.
+//! the machine is never promised more than it has. Who needs memory for something else (a compiler) reserves
+//! it here, and waits in the same queue.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -39,6 +40,17 @@ pub trait Wanting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContainerNo(pub u64);
 
+/// Memory that is held, or waited for, without a container of the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ReservationNo(pub u64);
+
+/// Who waits for room.
+#[derive(Debug)]
+enum Waiter<J> {
+    Job(J),
+    Reservation(ReservationNo, u64),
+}
+
 /// What is to be done; the pool's facts hold it as done already.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect<J> {
@@ -48,6 +60,8 @@ pub enum Effect<J> {
     Assign(ContainerNo, J),
     /// Remove it; it has no job.
     Remove(ContainerNo),
+    /// Tell who waits for it that this memory is theirs.
+    Grant(ReservationNo),
 }
 
 #[derive(Debug)]
@@ -71,7 +85,9 @@ pub struct PoolState<J> {
     /// Warm containers without a job, longest unused first.
     idle: BTreeSet<(u64, ContainerNo)>,
     idle_mb: u64,
-    waiting: VecDeque<J>,
+    waiting: VecDeque<Waiter<J>>,
+    /// Granted ones, with their memory.
+    reserved: HashMap<ReservationNo, u64>,
     next: u64,
     tick: u64,
 }
@@ -88,6 +104,7 @@ impl<J: Wanting> PoolState<J> {
             idle: BTreeSet::new(),
             idle_mb: 0,
             waiting: VecDeque::new(),
+            reserved: HashMap::new(),
             next: 0,
             tick: 0,
         }
@@ -98,13 +115,30 @@ impl<J: Wanting> PoolState<J> {
         if job.want().memory_mb > self.capacity_mb {
             return Err(job);
         }
-        self.waiting.push_back(job);
+        self.waiting.push_back(Waiter::Job(job));
         Ok(self.serve())
+    }
+
+    /// Memory is wanted, at most all there is. It is granted by an effect, now or when there is room.
+    pub fn reserve(&mut self, memory_mb: u64) -> (ReservationNo, u64, Vec<Effect<J>>) {
+        self.next += 1;
+        let (no, memory_mb) = (ReservationNo(self.next), memory_mb.min(self.capacity_mb));
+        self.waiting.push_back(Waiter::Reservation(no, memory_mb));
+        (no, memory_mb, self.serve())
+    }
+
+    /// Memory that was reserved is no longer needed, or no longer waited for.
+    pub fn release(&mut self, no: ReservationNo) -> Vec<Effect<J>> {
+        match self.reserved.remove(&no) {
+            Some(memory_mb) => self.used_mb -= memory_mb,
+            None => self.waiting.retain(|waiter| !matches!(waiter, Waiter::Reservation(n, _) if *n == no)),
+        }
+        self.serve()
     }
 
     /// A job comes back from a container that could not run it: it was first and is first again.
     pub fn returned(&mut self, job: J) -> Vec<Effect<J>> {
-        self.waiting.push_front(job);
+        self.waiting.push_front(Waiter::Job(job));
         self.serve()
     }
 
@@ -146,12 +180,13 @@ impl<J: Wanting> PoolState<J> {
         self.serve()
     }
 
-    /// Takes out the jobs that wait.
+    /// Takes out the jobs that wait; what waits to reserve is forgotten.
     pub fn drain_waiting(&mut self) -> Vec<J> {
-        self.waiting.drain(..).collect()
+        let waiting = self.waiting.drain(..);
+        waiting.filter_map(|waiter| if let Waiter::Job(job) = waiter { Some(job) } else { None }).collect()
     }
 
-    /// How many jobs wait.
+    /// How many jobs and reservations wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
@@ -166,7 +201,7 @@ impl<J: Wanting> PoolState<J> {
         self.slots.values().map(|slot| u64::from(slot.active)).sum()
     }
 
-    /// Memory of all containers, MB.
+    /// Memory of all containers and reservations, MB.
     pub fn used_mb(&self) -> u64 {
         self.used_mb
     }
@@ -178,20 +213,52 @@ impl<J: Wanting> PoolState<J> {
 
     fn serve(&mut self) -> Vec<Effect<J>> {
         let mut effects = Vec::new();
-        while let Some(job) = self.waiting.pop_front() {
-            let want = job.want().clone();
-            if let Some(no) = self.find_warm(&want) {
-                self.take(no);
-                effects.push(Effect::Assign(no, job));
-            } else if self.used_mb + want.memory_mb <= self.capacity_mb {
-                effects.push(Effect::Create(self.add(want), job));
-            } else {
-                self.make_room(want.memory_mb, &mut effects);
-                self.waiting.push_front(job);
+        while let Some(waiter) = self.waiting.pop_front() {
+            let served = match waiter {
+                Waiter::Job(job) => self.serve_job(job, &mut effects),
+                Waiter::Reservation(no, memory_mb) => self.serve_reservation(no, memory_mb, &mut effects),
+            };
+            if let Err(waiter) = served {
+                self.waiting.push_front(waiter);
                 break;
             }
         }
         effects
+    }
+
+    fn serve_job(&mut self, job: J, effects: &mut Vec<Effect<J>>) -> Result<(), Waiter<J>> {
+        let want = job.want();
+        if let Some(no) = self.find_warm(want) {
+            self.take(no);
+            effects.push(Effect::Assign(no, job));
+        } else if self.has_room(want.memory_mb) {
+            let want = want.clone();
+            effects.push(Effect::Create(self.add(want), job));
+        } else {
+            self.make_room(want.memory_mb, effects);
+            return Err(Waiter::Job(job));
+        }
+        Ok(())
+    }
+
+    fn serve_reservation(
+        &mut self,
+        no: ReservationNo,
+        memory_mb: u64,
+        effects: &mut Vec<Effect<J>>,
+    ) -> Result<(), Waiter<J>> {
+        if !self.has_room(memory_mb) {
+            self.make_room(memory_mb, effects);
+            return Err(Waiter::Reservation(no, memory_mb));
+        }
+        self.used_mb += memory_mb;
+        self.reserved.insert(no, memory_mb);
+        effects.push(Effect::Grant(no));
+        Ok(())
+    }
+
+    fn has_room(&self, memory_mb: u64) -> bool {
+        self.used_mb + memory_mb <= self.capacity_mb
     }
 
     /// Of the owner's containers with room the initialized ones first, of those the one used last: the

@@ -94,11 +94,38 @@ fn a_dying_container_gets_no_job_and_a_returned_job_is_first() {
     assert_eq!(pool.removed(no), vec![Effect::Create(ContainerNo(2), run(1, 1, 256))]);
 }
 
+#[test]
+fn a_reservation_waits_in_the_same_queue_and_makes_room() {
+    let mut pool = PoolState::new(1024);
+    let nos: Vec<_> = (0..4).flat_map(|n| created(&pool.submit(run(n, n as u8, 256)).unwrap())).collect();
+    let (first, granted, effects) = pool.reserve(4096);
+    assert_eq!((granted, effects), (1024, vec![]), "never more than there is");
+    // It is not overtaken by a job that would find room sooner.
+    assert_eq!(pool.submit(run(8, 8, 256)), Ok(vec![]));
+    for no in &nos[..3] {
+        assert_eq!(pool.ended(*no), vec![]);
+    }
+    assert_eq!(pool.ended(nos[3]), nos.iter().map(|no| Effect::Remove(*no)).collect::<Vec<_>>());
+    for no in &nos[..3] {
+        assert_eq!(pool.removed(*no), vec![]);
+    }
+    assert_eq!(pool.removed(nos[3]), vec![Effect::Grant(first)]);
+    assert_eq!((pool.used_mb(), pool.waiting()), (1024, 1));
+    // Who gives up waiting leaves the queue.
+    let (second, ..) = pool.reserve(512);
+    assert_eq!(pool.release(second), vec![]);
+    assert_eq!(created(&pool.release(first)).len(), 1);
+    assert_eq!((pool.used_mb(), pool.waiting()), (256, 0));
+    assert_eq!(pool.release(first), vec![], "given back once");
+}
+
 /// What a model of the world knows of the containers that the pool had made.
 #[derive(Default)]
 struct World {
     containers: BTreeMap<ContainerNo, (Vec<Run>, bool, u64)>,
     answered: BTreeMap<u32, u32>,
+    /// All that were asked for and not given back, and whether they are granted.
+    reserved: BTreeMap<ReservationNo, (u64, bool)>,
 }
 
 impl World {
@@ -121,12 +148,17 @@ impl World {
                     assert!(jobs.is_empty() && !*going);
                     *going = true;
                 }
+                Effect::Grant(no) => {
+                    let (_, granted) = self.reserved.get_mut(&no).expect("it is waited for");
+                    assert!(!std::mem::replace(granted, true));
+                }
             }
         }
     }
 
     fn check(&self, pool: &PoolState<Run>) {
-        let memory: u64 = self.containers.values().map(|(_, _, mb)| mb).sum();
+        let reserved = self.reserved.values().filter(|(_, granted)| *granted).map(|(mb, _)| mb);
+        let memory: u64 = self.containers.values().map(|(_, _, mb)| mb).chain(reserved).sum();
         assert_eq!(pool.used_mb(), memory, "memory is the sum of the containers");
         assert!(memory <= 2048);
         let active: usize = self.containers.values().map(|(jobs, _, _)| jobs.len()).sum();
@@ -139,7 +171,7 @@ proptest::proptest! {
     /// 10,000 random events: memory is always the sum of the containers, and every job is answered once.
     #[test]
     fn memory_adds_up_and_every_job_is_answered_once(
-        events in proptest::collection::vec((0u8..6, 0usize..64, 0u8..6, 1u64..5), 10_000..10_001)
+        events in proptest::collection::vec((0u8..8, 0usize..64, 0u8..6, 1u64..5), 10_000..10_001)
     ) {
         let mut pool = PoolState::new(2048);
         let mut world = World::default();
@@ -178,9 +210,24 @@ proptest::proptest! {
                         world.apply(pool.returned(job));
                     }
                 }
+                (6, _) if world.reserved.len() < 3 => {
+                    let (no, memory_mb, effects) = pool.reserve(size * 256);
+                    world.reserved.insert(no, (memory_mb, false));
+                    world.apply(effects);
+                }
+                (7, _) => {
+                    let chosen = world.reserved.keys().copied().nth(pick % world.reserved.len().max(1));
+                    if let Some(no) = chosen {
+                        world.reserved.remove(&no);
+                        world.apply(pool.release(no));
+                    }
+                }
                 _ => {}
             }
             world.check(&pool);
+        }
+        while let Some((no, _)) = world.reserved.pop_first() {
+            world.apply(pool.release(no));
         }
         // Everything ends: then all is answered, and no memory is taken that no container has.
         while pool.waiting() > 0 || pool.active() > 0 || world.containers.values().any(|(_, going, _)| *going) {
