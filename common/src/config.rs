@@ -430,11 +430,33 @@ pub struct PoolConfig {
     pub user_memory: ByteSize,
     /// The most jobs that wait for room; beyond, the bus refuses (ours).
     pub max_queued: usize,
+    /// Whether containers wait for their first action as the runtimes manifest says (ours).
+    pub stem_cells: bool,
+    /// Until stem cells are looked over for the first time: what expired is replaced, their number follows
+    /// the demand.
+    #[serde(with = "humantime_serde")]
+    pub prewarm_expiration_check_init_delay: Duration,
+    /// Between two such looks.
+    #[serde(with = "humantime_serde")]
+    pub prewarm_expiration_check_interval: Duration,
+    /// The interval is longer by up to so much, for each invoker another.
+    #[serde(with = "humantime_serde")]
+    pub prewarm_expiration_check_interval_variance: Duration,
+    /// The most that are replaced at one look.
+    pub prewarm_expiration_limit: usize,
 }
 
 impl Default for PoolConfig {
     fn default() -> Self {
-        Self { user_memory: ByteSize::from_mb(2048), max_queued: 16_384 }
+        Self {
+            user_memory: ByteSize::from_mb(2048),
+            max_queued: 16_384,
+            stem_cells: true,
+            prewarm_expiration_check_init_delay: Duration::from_secs(600),
+            prewarm_expiration_check_interval: Duration::from_secs(600),
+            prewarm_expiration_check_interval_variance: Duration::from_secs(10),
+            prewarm_expiration_limit: 100,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -76,7 +77,51 @@ pub struct StemCell {
     pub memory: ByteSize,
     /// How their number follows the demand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reactive: Option<serde_json::Value>,
+    pub reactive: Option<Reactive>,
+}
+
+/// How the number of stem cells follows the cold starts that they could have spared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reactive {
+    /// Never fewer.
+    pub min_count: u32,
+    /// Never more.
+    pub max_count: u32,
+    /// One that waited so long without a job is replaced.
+    #[serde(with = "humantime_serde")]
+    pub ttl: Duration,
+    /// So many cold starts
+    pub threshold: u32,
+    /// make so many stem cells.
+    pub increment: u32,
+}
+
+impl StemCell {
+    /// What is wrong with it, in upstream's terms (`ExecManifest.scala`).
+    fn contradiction(&self) -> Option<&'static str> {
+        if self.initial_count == 0 {
+            return Some("initialCount must be at least 1");
+        }
+        if self.memory.mb() == 0 {
+            return Some("memory must be at least 1 MB");
+        }
+        let reactive = self.reactive.as_ref()?;
+        let of_max = |count: u32| (1..=reactive.max_count).contains(&count);
+        if reactive.max_count == 0 {
+            Some("maxCount must be at least 1")
+        } else if reactive.min_count > reactive.max_count {
+            Some("minCount must not be more than maxCount")
+        } else if reactive.ttl.is_zero() {
+            Some("ttl must be longer than nothing")
+        } else if !of_max(reactive.threshold) {
+            Some("threshold must be from 1 to maxCount")
+        } else if !of_max(reactive.increment) {
+            Some("increment must be from 1 to maxCount")
+        } else {
+            None
+        }
+    }
 }
 
 /// One kind.
@@ -131,6 +176,14 @@ pub enum ManifestError {
     /// The same kind twice.
     #[error("runtimes manifest: kind '{0}' stands in it twice")]
     Duplicate(String),
+    /// Stem cells that cannot be.
+    #[error("runtimes manifest: stem cells of kind '{kind}': {problem}")]
+    StemCells {
+        /// Whose.
+        kind: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// No kind at all.
     #[error("runtimes manifest: family '{0}' has no kind")]
     Empty(String),
@@ -164,6 +217,14 @@ impl Manifest {
             for kind in kinds {
                 if !seen.insert(kind.kind.clone()) {
                     return Err(ManifestError::Duplicate(kind.kind.clone()));
+                }
+                let mut sizes = std::collections::HashSet::new();
+                let twice = |cell: &StemCell| {
+                    (!sizes.insert(cell.memory.mb())).then_some("the same memory stands there twice")
+                };
+                let problem = kind.stem_cells.iter().find_map(StemCell::contradiction);
+                if let Some(problem) = problem.or_else(|| kind.stem_cells.iter().find_map(twice)) {
+                    return Err(ManifestError::StemCells { kind: kind.kind.clone(), problem });
                 }
             }
         }
@@ -234,6 +295,55 @@ mod tests {
         assert!(matches!(Manifest::parse(&two), Err(ManifestError::Default(family)) if family == "nodejs"));
         let twice = TEXT.replace("nodejs:18", "nodejs:20");
         assert!(matches!(Manifest::parse(&twice), Err(ManifestError::Duplicate(_))));
+    }
+
+    #[test]
+    fn stem_cells_are_upstreams_and_must_make_sense() {
+        let with = |cells: &str| {
+            Manifest::parse(&TEXT.replace(r#"[{"count":2,"memory":"256 MB"}]"#, &format!("[{cells}]")))
+        };
+        let reactive = |members: &str| {
+            let members = members.replace(' ', "");
+            with(&format!(r#"{{"initialCount":2,"memory":"256 MB","reactive":{{{members}}}}}"#))
+        };
+        let theirs = r#""minCount":1,"maxCount":4,"ttl":"2minutes","threshold":1,"increment":1"#;
+        let manifest = reactive(theirs).unwrap();
+        let cell = &manifest.resolve("nodejs:20").unwrap().stem_cells[0];
+        let expected = Reactive {
+            min_count: 1,
+            max_count: 4,
+            ttl: Duration::from_secs(120),
+            threshold: 1,
+            increment: 1,
+        };
+        assert_eq!((cell.initial_count, cell.memory.mb(), &cell.reactive), (2, 256, &Some(expected)));
+        assert_eq!(
+            Manifest::load(None).unwrap().resolve("nodejs:default").unwrap().stem_cells,
+            [cell.clone()]
+        );
+        let one = r#"{"count":1,"memory":"256 MB"}"#;
+        for (parsed, problem) in [
+            (with(&one.replace(":1", ":0")), "initialCount must be at least 1"),
+            (with(&one.replace("256 MB", "0 B")), "memory must be at least 1 MB"),
+            (with(&format!("{one},{one}")), "the same memory stands there twice"),
+            (reactive(&theirs.replace(":4", ":0")), "maxCount must be at least 1"),
+            (
+                reactive(&theirs.replace(r#"minCount":1"#, r#"minCount":5"#)),
+                "minCount must not be more than maxCount",
+            ),
+            (reactive(&theirs.replace("2m", "0m")), "ttl must be longer than nothing"),
+            (
+                reactive(&theirs.replace(r#"threshold":1"#, r#"threshold":5"#)),
+                "threshold must be from 1 to maxCount",
+            ),
+            (
+                reactive(&theirs.replace(r#"increment":1"#, r#"increment":0"#)),
+                "increment must be from 1 to maxCount",
+            ),
+        ] {
+            let error = parsed.unwrap_err().to_string();
+            assert_eq!(error, format!("runtimes manifest: stem cells of kind 'nodejs:20': {problem}"));
+        }
     }
 
     #[test]

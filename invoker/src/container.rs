@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 /// Chunks of output that wait between a container's stream and its collector; a chunk is at most 32 KiB.
 const LOG_CHUNKS: usize = 32;
@@ -28,6 +29,12 @@ pub trait ContainerRuntime: Send + Sync {
 
     /// Where containers reach the platform's API: the value of `__OW_API_HOST` unless it is configured.
     fn api_host(&self) -> String;
+
+    /// Since when the container daemon does not answer; nothing while it does. What is made or removed
+    /// meanwhile waits for it, for a while.
+    fn away(&self) -> watch::Receiver<Option<Instant>> {
+        watch::channel(None).1
+    }
 
     /// Starts a container. It may not listen yet; [`client::RuntimeClient::init`] waits for that.
     async fn create(&self, spec: ContainerSpec) -> Result<Box<dyn Container>, CreateError>;
@@ -62,6 +69,9 @@ pub trait Container: Send + Sync {
 
     /// Undoes [`Container::suspend`].
     async fn resume(&self) -> Result<(), RuntimeError>;
+
+    /// Gives it less memory than it was made with, and the CPU weight that goes with it.
+    async fn shrink(&self, memory_mb: u64, cpu_shares: u64) -> Result<(), RuntimeError>;
 
     /// Why it stopped answering. Waits at most `within` for it to end or to have been found out of memory.
     async fn cause_of_end(&self, within: Duration) -> EndCause;

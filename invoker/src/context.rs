@@ -8,6 +8,7 @@ use common::entity::encryption::Ciphers;
 use common::entity::limits::UserLimits;
 use common::events::Events;
 use common::journal::Journal;
+use common::manifest::Manifest;
 use common::shutdown::Shutdown;
 use common::store::ActivationStore;
 
@@ -25,6 +26,8 @@ pub struct Context {
     pub config: Arc<Config>,
     /// Opens stored parameters that are sealed.
     pub ciphers: Ciphers,
+    /// Kinds and images.
+    pub manifest: Arc<Manifest>,
     /// Makes containers.
     pub runtime: Arc<dyn ContainerRuntime>,
     /// Actions and their code.

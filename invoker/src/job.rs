@@ -8,6 +8,7 @@ use std::time::Duration;
 use common::clock::Millis;
 use common::entity::action::Action;
 use common::entity::encryption::{Ciphers, Unopened};
+use common::entity::exec::Exec;
 use common::entity::json;
 use common::message::activation::ActivationMessage;
 use serde::Serialize;
@@ -30,6 +31,8 @@ pub struct Executable {
     pub waits_for_sentinels: bool,
     /// Of all that makes the action but its revision and time.
     pub digest: [u8; 32],
+    /// Whose stem cells it may take: the image, if it is one of the manifest's.
+    pub stem_cells: Option<Arc<str>>,
 }
 
 impl Executable {
@@ -38,7 +41,9 @@ impl Executable {
         let timeless = Action { updated: common::clock::Millis(0), ..action.clone() };
         let text = serde_json::to_vec(&timeless).expect("an action serializes");
         let digest = Sha256::digest(text).into();
-        Self { action, image, pull, waits_for_sentinels, digest }
+        let managed = matches!(action.exec, Exec::Code { .. }) && pull == Pull::Never;
+        let stem_cells = managed.then(|| image.as_str().into());
+        Self { action, image, pull, waits_for_sentinels, digest, stem_cells }
     }
 
     /// How long an init or a run may take.
@@ -90,7 +95,12 @@ impl Job {
         let owner =
             Owner { namespace: message.user.namespace.name.as_str().into(), action: executable.digest };
         let limits = &executable.action.limits;
-        let want = Want { owner, memory_mb: limits.memory, max_concurrent: limits.concurrency.max(1) };
+        let want = Want {
+            owner,
+            image: executable.stem_cells.clone(),
+            memory_mb: limits.memory,
+            max_concurrent: limits.concurrency.max(1),
+        };
         Self { message, executable, initialization: None, want }
     }
 

@@ -114,7 +114,8 @@ impl Invoker {
         let writer = tasks.spawn("records", writing);
         let limits = parts.config.action_limits();
         let context = Arc::new(Context {
-            actions: Actions::new(parts.artifacts, cache, parts.manifest, limits),
+            actions: Actions::new(parts.artifacts, cache, parts.manifest.clone(), limits),
+            manifest: parts.manifest,
             acks: AckSender::new(parts.bus.clone(), parts.instance.clone(), tasks.clone()),
             activations: parts.activations,
             ciphers: parts.config.parameter_storage.ciphers(),
@@ -139,8 +140,10 @@ impl Invoker {
         let feed = Arc::new(Feed { context: context.clone(), pool: pool.clone() });
         let feed = parts.bus.subscribe(&topic, topic.as_str(), feed).await.context("the invoker's topic")?;
         let (enabled, wants_work) = watch::channel(true);
-        let pings = ping::run(parts.bus.clone(), parts.instance, wants_work, feeding.clone());
+        let away = context.runtime.away();
+        let pings = ping::run(parts.bus.clone(), parts.instance, wants_work, away, feeding.clone());
         let pings = feeding.spawn("pings", pings);
+        feeding.spawn("stem cells", pool.clone().keep_stem_cells(feeding.clone()));
         Ok(Self { context, pool, feed: Some(feed), enabled, pings, is_silent: false, feeding, tasks, writer })
     }
 

@@ -132,6 +132,11 @@ impl LogCollector {
         self.shared.ended.cancelled().await;
     }
 
+    /// Whether it has.
+    pub fn has_ended(&self) -> bool {
+        self.shared.ended.is_cancelled()
+    }
+
     /// Takes the lines of the activation that has just answered.
     pub async fn collect(&self, request: CollectRequest) -> CollectedLogs {
         let cut = request.ending.cut();

@@ -1,5 +1,5 @@
 //! Each second this invoker says that it is there. While it wants no work, and at its end, it says that
-//! once, and is silent.
+//! once, and is silent. It wants none while its container daemon is away for longer than a restart takes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,13 @@ use common::entity::id::InvokerId;
 use common::message::ping::PingMessage;
 use common::shutdown::Shutdown;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::debug;
 
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// So long a container daemon may be away while jobs wait for it.
+const AWAY: Duration = Duration::from_secs(3);
 
 /// A ping that the bus has not taken by then says nothing any more.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -23,6 +26,7 @@ pub async fn run(
     bus: Arc<dyn MessageBus>,
     name: InvokerId,
     mut enabled: watch::Receiver<bool>,
+    away: watch::Receiver<Option<Instant>>,
     shutdown: Shutdown,
 ) {
     let mut ticks = interval(PERIOD);
@@ -31,10 +35,11 @@ pub async fn run(
     loop {
         let stop = tokio::select! {
             () = shutdown.requested() => true,
-            _ = ticks.tick(), if wants_work => false,
+            _ = ticks.tick() => false,
             changed = enabled.changed() => changed.is_err(),
         };
-        let wanted = std::mem::replace(&mut wants_work, *enabled.borrow_and_update() && !stop);
+        let works = away.borrow().is_none_or(|since| since.elapsed() < AWAY);
+        let wanted = std::mem::replace(&mut wants_work, *enabled.borrow_and_update() && works && !stop);
         if wanted || wants_work {
             ping(&*bus, &name, wants_work).await;
         }
@@ -74,11 +79,19 @@ mod tests {
         let mut inbox = Inbox::open(&*bus, &Topic::health(), "health0").await.unwrap();
         let (enable, enabled) = watch::channel(true);
         let name = InvokerId::new(0, ByteSize::from_mb(1));
-        shutdown.spawn("pings", run(bus.clone(), name, enabled, shutdown.clone()));
+        let (daemon, away) = watch::channel(None);
+        shutdown.spawn("pings", run(bus.clone(), name, enabled, away, shutdown.clone()));
         assert_eq!((next(&mut inbox).await, next(&mut inbox).await), (Some(true), Some(true)));
         enable.send(false).unwrap();
         assert_eq!((next(&mut inbox).await, next(&mut inbox).await), (Some(false), None));
         enable.send(true).unwrap();
+        assert_eq!((next(&mut inbox).await, next(&mut inbox).await), (Some(true), Some(true)));
+        // A daemon that comes back soon is nothing to speak of.
+        daemon.send_replace(Some(Instant::now()));
+        assert_eq!((next(&mut inbox).await, next(&mut inbox).await), (Some(true), Some(true)));
+        daemon.send_replace(Some(Instant::now() - AWAY));
+        assert_eq!((next(&mut inbox).await, next(&mut inbox).await), (Some(false), None));
+        daemon.send_replace(None);
         assert_eq!((next(&mut inbox).await, next(&mut inbox).await), (Some(true), Some(true)));
         shutdown.request();
         assert_eq!((next(&mut inbox).await, next(&mut inbox).await), (Some(false), None));

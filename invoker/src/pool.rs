@@ -4,6 +4,8 @@
 
 pub mod decide;
 pub mod keep_alive;
+pub mod keeper;
+pub mod stem_cells;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -16,8 +18,9 @@ use tracing::{info, warn};
 
 use crate::context::Context;
 use crate::job::Job;
-use crate::proxy::{self, Command, activation};
-use decide::{ContainerNo, Effect, PoolState, ReservationNo, Wanting};
+use crate::proxy::{self, Command, Origin, activation};
+use decide::{ContainerNo, Effect, PoolState, ReservationNo, Start, Wanting};
+use keeper::Keeper;
 
 /// How long containers may take to go at the end.
 const REMOVAL: Duration = Duration::from_secs(15);
@@ -31,6 +34,7 @@ pub struct Pool {
     /// Who waits for a reservation.
     reserving: Mutex<HashMap<ReservationNo, oneshot::Sender<()>>>,
     numbers: AtomicU64,
+    keeper: Keeper,
     draining: AtomicBool,
     /// Jobs whose actions are being found.
     arriving: AtomicUsize,
@@ -76,11 +80,14 @@ pub struct Stopping;
 impl Pool {
     /// An empty pool. Names of containers begin with `prefix`.
     pub fn new(context: Arc<Context>, prefix: String) -> Arc<Self> {
-        let capacity_mb = context.config.container_pool.user_memory.mb();
+        let settings = &context.config.container_pool;
+        let keeper = Keeper::new(&context.manifest, settings);
+        let state = PoolState::new(settings.user_memory.mb(), keeper.cells(&*context.keep_alive));
         Arc::new(Self {
             context,
             prefix,
-            state: Mutex::new(PoolState::new(capacity_mb)),
+            state: Mutex::new(state),
+            keeper,
             proxies: Mutex::default(),
             reserving: Mutex::default(),
             numbers: AtomicU64::new(0),
@@ -139,6 +146,25 @@ impl Pool {
         self.change(|state| state.returned(job));
     }
 
+    /// A stem cell is made.
+    pub fn prewarmed(self: &Arc<Self>, no: ContainerNo) {
+        let now = self.context.clock.now();
+        self.change(|state| state.prewarmed(no, now));
+    }
+
+    /// A stem cell was made as small as its first job asks.
+    pub fn shrunk(self: &Arc<Self>, no: ContainerNo, memory_mb: u64) {
+        self.change(|state| state.shrunk(no, memory_mb));
+    }
+
+    /// A stem cell could not be made smaller.
+    pub fn cannot_shrink(&self) {
+        warn!(
+            "the memory of containers cannot be changed here: stem cells serve only actions of their very size"
+        );
+        self.state().cannot_shrink();
+    }
+
     /// A container is initialized.
     pub fn warmed(&self, no: ContainerNo) {
         self.state().warmed(no);
@@ -180,7 +206,11 @@ impl Pool {
     /// yet stay in the journal for the next start. Returns whether all is gone in order.
     pub async fn drain(self: &Arc<Self>, grace: Duration) -> bool {
         self.draining.store(true, Ordering::SeqCst);
-        let left = self.state().drain_waiting().len();
+        let left = {
+            let mut state = self.state();
+            state.make_stem_cells(false);
+            state.drain_waiting().len()
+        };
         self.reserving().clear();
         if left > 0 {
             info!(jobs = left, "{left} activations wait for the next start");
@@ -189,14 +219,14 @@ impl Pool {
         if !ended {
             warn!("activations that outlast the grace are cut off; the next start gives them a record");
         }
-        let living = self.state().living();
+        let living = self.state().close();
         for no in living {
             let proxy = self.proxies().get(&no).cloned();
             if let Some(proxy) = proxy {
                 let _ = proxy.try_send(Command::Remove);
             }
         }
-        self.wait_until(REMOVAL, |state| state.containers() == 0).await && ended
+        self.wait_until(REMOVAL, |state| state.standing().containers == 0).await && ended
     }
 
     async fn wait_until(&self, limit: Duration, condition: impl Fn(&PoolState<Job>) -> bool) -> bool {
@@ -241,70 +271,88 @@ impl Pool {
         while !effects.is_empty() {
             let mut further = Vec::new();
             for effect in effects {
-                if let Some(job) = self.perform(effect) {
-                    further.extend(self.state().returned(job));
-                }
+                further.extend(self.perform(effect));
             }
             effects = further;
         }
-        let (waiting, containers) = {
-            let state = self.state();
-            (state.waiting(), state.containers())
-        };
-        self.context.metrics.pool(waiting, containers);
+        let standing = self.state().standing();
+        self.context.metrics.pool(&standing);
         self.changed.notify_waiters();
     }
 
-    /// Returns a job whose container went in the same moment.
-    fn perform(self: &Arc<Self>, effect: Effect<Job>) -> Option<Job> {
+    /// Returns what follows: a job goes back if its container went in the same moment.
+    fn perform(self: &Arc<Self>, effect: Effect<Job>) -> Vec<Effect<Job>> {
         match effect {
-            Effect::Create(no, job) => {
-                self.context.metrics.cold_start();
-                let name = self.name(&job);
+            Effect::Create(no, job, start) => {
+                self.context.metrics.started(start);
+                let action = &job.message.action;
+                let name = self.name(job.message.user.namespace.name.as_str(), action.name.as_str());
                 let bound = job.want().max_concurrent as usize + 2;
-                let (sender, inbox) = mpsc::channel(bound);
-                self.proxies().insert(no, sender);
-                let run = proxy::run(no, name, job, self.context.clone(), self.clone(), inbox);
-                self.context.tasks.spawn("container", run);
-                None
+                self.start(no, name, Origin::Job(job), bound);
             }
-            Effect::Assign(no, job) => {
-                self.context.metrics.warm_start();
+            Effect::Prewarm(no, cell) => {
+                if let Some(plan) = self.keeper.plan(cell) {
+                    let name = self.name("prewarm", &plan.kind.replace(':', ""));
+                    // Whose it will be is not known: as many as the system allows.
+                    let bound = self.context.config.concurrency_limit.max as usize + 2;
+                    self.start(no, name, Origin::StemCell(plan.clone()), bound);
+                }
+            }
+            Effect::Assign(no, job, start) => {
+                self.context.metrics.started(start);
+                if start == Start::Prewarmed {
+                    self.keeper.served();
+                }
                 let proxy = self.proxies().get(&no).cloned();
-                let Some(proxy) = proxy else { return Some(job) };
+                let Some(proxy) = proxy else { return self.state().returned(job) };
                 match proxy.try_send(Command::Assign(job)) {
-                    Ok(()) => None,
+                    Ok(()) => {}
                     Err(
                         mpsc::error::TrySendError::Full(command) | mpsc::error::TrySendError::Closed(command),
-                    ) => match command {
-                        Command::Assign(job) => Some(job),
-                        Command::Remove => None,
-                    },
+                    ) => {
+                        if let Command::Assign(job) = command {
+                            return self.state().returned(job);
+                        }
+                    }
                 }
+            }
+            Effect::Missed(cell) => return self.missed(cell),
+            Effect::Expired(cell) => {
+                if let Some(plan) = self.keeper.plan(cell) {
+                    self.context.metrics.prewarm_expired(&plan.kind, plan.memory_mb);
+                }
+            }
+            Effect::Failed(cell) => {
+                self.keeper.failed(cell);
             }
             Effect::Grant(no) => {
                 // Who has gone meanwhile gives it back by its guard.
                 if let Some(granted) = self.reserving().remove(&no) {
                     let _ = granted.send(());
                 }
-                None
             }
             Effect::Remove(no) => {
                 if let Some(proxy) = self.proxies().get(&no) {
                     let _ = proxy.try_send(Command::Remove);
                 }
-                None
             }
         }
+        Vec::new()
+    }
+
+    fn start(self: &Arc<Self>, no: ContainerNo, name: String, origin: Origin, bound: usize) {
+        let (sender, inbox) = mpsc::channel(bound);
+        self.proxies().insert(no, sender);
+        let run = proxy::run(no, name, origin, self.context.clone(), self.clone(), inbox);
+        self.context.tasks.spawn("container", run);
     }
 
     /// `<prefix>_<number>_<namespace>_<action>`, of the characters that Docker takes.
-    fn name(&self, job: &Job) -> String {
+    fn name(&self, namespace: &str, action: &str) -> String {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         let plain = |text: &str| -> String {
             text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(64).collect()
         };
-        let namespace = plain(job.message.user.namespace.name.as_str());
-        format!("{}_{number}_{namespace}_{}", self.prefix, plain(job.message.action.name.as_str()))
+        format!("{}_{number}_{}_{}", self.prefix, plain(namespace), plain(action))
     }
 }

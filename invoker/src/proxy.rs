@@ -21,8 +21,9 @@ use crate::context::Context;
 use crate::job::Job;
 use crate::pool::Pool;
 use crate::pool::decide::{ContainerNo, Owner, Wanting};
+use crate::pool::keeper::Plan;
 use crate::response;
-use shell::Shell;
+use shell::{Request, Shell};
 use state::{Effect, State};
 
 /// What the pool tells a container.
@@ -34,12 +35,22 @@ pub enum Command {
     Remove,
 }
 
+/// What a container is made for.
+#[derive(Debug)]
+pub enum Origin {
+    /// This job, which came when there was none for it.
+    Job(Job),
+    /// Whichever job comes first: it is a stem cell.
+    StemCell(Plan),
+}
+
 type Event = state::Event<Job, Response>;
 
 struct Driver {
     no: ContainerNo,
     name: String,
-    owner: Owner,
+    /// Whose it is; a stem cell is nobody's.
+    owner: Option<Owner>,
     context: Arc<Context>,
     pool: Arc<Pool>,
     shell: Option<Arc<Shell>>,
@@ -53,22 +64,28 @@ enum Timer {
     Idle,
 }
 
-/// Makes a container for a job and looks after it until it is gone.
+/// Makes a container and looks after it until it is gone.
 pub async fn run(
     no: ContainerNo,
     name: String,
-    job: Job,
+    origin: Origin,
     context: Arc<Context>,
     pool: Arc<Pool>,
     mut inbox: mpsc::Receiver<Command>,
 ) {
-    let owner = job.want().owner.clone();
-    let mut driver =
-        Driver { no, name, owner, context, pool, shell: None, work: FuturesUnordered::new(), timer: None };
-    driver.create(&job);
-    let mut state = State::Creating(vec![job]);
+    let mut driver = Driver {
+        no,
+        name,
+        owner: None,
+        context,
+        pool,
+        shell: None,
+        work: FuturesUnordered::new(),
+        timer: None,
+    };
+    let mut state = driver.create(origin);
     while !matches!(state, State::Gone) {
-        let idle = matches!(state, State::Ready | State::Paused);
+        let idle = matches!(state, State::Ready | State::Paused | State::Prewarmed);
         let event = driver.next(&mut inbox, idle).await;
         let (next, effects) = state.on(event);
         state = next;
@@ -124,11 +141,15 @@ impl Driver {
         }
     }
 
-    fn create(&mut self, job: &Job) {
-        let (context, name, job) = (self.context.clone(), self.name.clone(), job.clone());
+    fn create(&mut self, origin: Origin) -> State<Job> {
+        let (context, name) = (self.context.clone(), self.name.clone());
+        let (request, waiting) = match origin {
+            Origin::Job(job) => (Request::of_job(&job), vec![job]),
+            Origin::StemCell(plan) => (Request::of_stem_cell(&plan), vec![]),
+        };
         self.work.push(Box::pin(async move {
             let begun = Instant::now();
-            match shell::create(&context, &name, &job).await {
+            match shell::create(&context, &name, request).await {
                 Ok(shell) => {
                     let duration_ms = begun.elapsed().as_millis() as u64;
                     info!(container.name = name, duration_ms, "made container {name} in {duration_ms} ms");
@@ -142,13 +163,26 @@ impl Driver {
                 }
             }
         }));
+        State::Creating(waiting)
     }
 
     fn carry_out(&mut self, effect: Effect<Job, Response>) {
         let context = self.context.clone();
         match effect {
             Effect::Init(job) => {
-                self.with_shell(async move |shell| activation::init(&context, &shell, job).await);
+                self.owner = Some(job.want().owner.clone());
+                let (no, pool) = (self.no, self.pool.clone());
+                self.with_shell(async move |shell| {
+                    match shell.adopt(&context, &job).await {
+                        Ok(None) => {}
+                        Ok(Some(memory_mb)) => pool.shrunk(no, memory_mb),
+                        Err(()) => {
+                            pool.cannot_shrink();
+                            return Event::Refused(job);
+                        }
+                    }
+                    activation::init(&context, &shell, job).await
+                });
             }
             Effect::Run(job, after) => {
                 self.with_shell(async move |shell| activation::run(&context, &shell, job, after).await);
@@ -159,17 +193,18 @@ impl Driver {
                     .spawn("answer", async move { activation::answer_unrun(&context, &job, response).await });
             }
             Effect::Return(job) => self.pool.returned(job),
+            Effect::TellPrewarmed => self.pool.prewarmed(self.no),
             Effect::TellWarm => self.pool.warmed(self.no),
             Effect::TellEnded => self.pool.ended(self.no),
             Effect::TellDying => self.pool.dying(self.no),
             Effect::TellRemoved => self.pool.removed(self.no),
             Effect::StartGrace => {
-                let after = self.context.keep_alive.pause_after(&self.owner);
-                self.timer = Some((Instant::now() + after, Timer::Grace));
+                let after = self.owner.as_ref().map(|owner| self.context.keep_alive.pause_after(owner));
+                self.timer = after.map(|after| (Instant::now() + after, Timer::Grace));
             }
             Effect::StartIdle => {
-                let after = self.context.keep_alive.remove_after(&self.owner);
-                self.timer = Some((Instant::now() + after, Timer::Idle));
+                let after = self.owner.as_ref().map(|owner| self.context.keep_alive.remove_after(owner));
+                self.timer = after.map(|after| (Instant::now() + after, Timer::Idle));
             }
             Effect::StopTimer => self.timer = None,
             Effect::Suspend => self.with_shell(async |shell| Event::Suspended(shell.suspend().await)),
@@ -178,8 +213,8 @@ impl Driver {
                 self.timer = None;
                 // One that is still being made is destroyed when it is.
                 if self.shell.is_some() {
-                    self.with_shell(async |shell| {
-                        shell.destroy().await;
+                    self.with_shell(async move |shell| {
+                        shell.destroy(&context).await;
                         Event::Destroyed
                     });
                 }

@@ -104,6 +104,26 @@ impl RuntimeClient {
         Self { address, headers, kept: Mutex::default() }
     }
 
+    /// Waits until the container listens. Cancel safe.
+    pub async fn listens(&self) {
+        let (mut pause, mut connect) = (RETRY_FIRST, CONNECT_FIRST);
+        while !matches!(timeout(connect, TcpStream::connect(self.address)).await, Ok(Ok(_))) {
+            sleep(pause).await;
+            pause = RETRY_LAST.min(pause * 2);
+            connect = CONNECT.min(connect * 2);
+        }
+    }
+
+    /// Sends the code to a container that has listened before.
+    pub async fn init_listening(
+        &self,
+        body: Bytes,
+        limit: Duration,
+        max: ResponseLimits,
+    ) -> Result<Answer, CallError> {
+        self.call(Uri::from_static("/init"), body, CONNECT, Instant::now() + limit, max).await
+    }
+
     /// Sends the code. Waits within `limit` for the container to listen.
     pub async fn init(&self, body: Bytes, limit: Duration, max: ResponseLimits) -> Result<Answer, CallError> {
         let deadline = Instant::now() + limit;

@@ -11,6 +11,7 @@ pub mod container;
 pub mod create;
 pub mod daemon;
 pub mod firewall;
+pub mod health;
 pub mod network;
 pub mod pull;
 
@@ -22,12 +23,14 @@ use async_trait::async_trait;
 use common::clock::Clock;
 use common::config::DockerConfig as Settings;
 use common::shutdown::Shutdown;
-use tokio::sync::Semaphore;
-use tracing::{info, warn};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
 
 use self::addresses::Addresses;
 use self::daemon::Daemon;
 use self::firewall::{Firewall, Isolation, Network};
+use self::health::{Health, Surroundings};
 use self::network::Bridge;
 use self::pull::Pulls;
 use crate::container::{Container, ContainerRuntime, ContainerSpec, CreateError, RuntimeError};
@@ -38,6 +41,9 @@ pub const LABEL_INSTANCE: &str = "oxwhisk.instance";
 pub const LABEL_RUN: &str = "oxwhisk.run";
 /// On images, with the value `counted`: our own, which say how much they log.
 pub const LABEL_FRAMING: &str = "oxwhisk.log-framing";
+
+/// So often a container is tried to be made while the daemon comes and goes.
+const ATTEMPTS: usize = 5;
 
 /// How Docker is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +108,9 @@ pub struct DockerRuntime {
     addresses: Addresses,
     isolation: Isolation,
     creations: Semaphore,
+    health: Arc<Health>,
+    /// Stops watching the daemon.
+    own: Shutdown,
     pulls: Pulls,
     clock: Arc<dyn Clock>,
     tasks: Shutdown,
@@ -133,10 +142,19 @@ impl DockerRuntime {
         if let Isolation::NotKept(reason) = &isolation {
             warn!("actions can reach this host's services: the firewall is not installed: {reason}");
         }
+        let health = Health::new(daemon.clone());
+        let own = tasks.child();
+        let surroundings = Surroundings {
+            instance: config.instance.clone(),
+            run: config.run.clone(),
+            bridge: bridge.clone(),
+            firewall,
+        };
+        tasks.spawn("Docker's health", health.clone().watch(surroundings, own.clone()));
         let creations = Semaphore::new(config.parallel_creations.max(1));
         let addresses = Addresses::new(bridge.subnet, bridge.gateway);
         let pulls = Pulls::default();
-        Ok(Self { daemon, config, bridge, addresses, isolation, creations, pulls, clock, tasks })
+        Ok(Self { daemon, config, bridge, addresses, isolation, creations, health, own, pulls, clock, tasks })
     }
 
     /// The host's address on the bridge, where the platform's API must listen for actions.
@@ -161,8 +179,35 @@ impl ContainerRuntime for DockerRuntime {
         self.config.api_host.clone().unwrap_or_else(at_gateway)
     }
 
+    fn away(&self) -> watch::Receiver<Option<Instant>> {
+        self.health.away()
+    }
+
+    /// What fails because the daemon went is tried again when it is back.
     async fn create(&self, spec: ContainerSpec) -> Result<Box<dyn Container>, CreateError> {
-        Ok(Box::new(create::create(self, &spec).await?))
+        let (mut spec, name) = (spec.clone(), spec.name);
+        let mut attempts = 0;
+        loop {
+            self.health.there().await.map_err(CreateError::Provision)?;
+            let before = self.health.absences();
+            let error = match create::create(self, &spec).await {
+                Ok(container) => return Ok(Box::new(container)),
+                Err(error) => error,
+            };
+            attempts += 1;
+            let went = match &error {
+                CreateError::Provision(source) | CreateError::ImagePull { source, .. } => {
+                    self.health.has_gone(source).await || self.health.absences() != before
+                }
+                CreateError::CommandNotFound { .. } => false,
+            };
+            if !went || attempts >= ATTEMPTS {
+                return Err(error);
+            }
+            debug!("container {name} is made again: {:#}", anyhow::Error::from(error));
+            // The daemon may still have the one that was half made.
+            spec.name = format!("{name}_{attempts}");
+        }
     }
 
     async fn remove_run(&self, run: &str) -> Result<usize, RuntimeError> {
@@ -176,6 +221,7 @@ impl ContainerRuntime for DockerRuntime {
     }
 
     async fn close(&self) -> Result<(), RuntimeError> {
+        self.own.request();
         self.daemon.remove_labelled(LABEL_INSTANCE, &self.config.instance).await?;
         // Rules first: they name the device, which goes with the network.
         let firewall = remove_firewall(&self.bridge.device).await;

@@ -1,14 +1,19 @@
 //! Which container runs which job: the pool's facts and its decisions, without waiting and without Docker.
 //!
-//! A job goes to a warm container of its owner, else to a new one where there is room, else the idle
-//! containers that were used longest ago make room, else it waits; jobs are served in the order of their
-//! arrival, also where a later one would fit (`core/invoker/.../containerpool/ContainerPool.scala`).
-//! Unlike upstream, memory counts until its container is gone, and only what is short is evicted, so that
-//! the machine is never promised more than it has. Who needs memory for something else (a compiler) reserves
-//! it here, and waits in the same queue.
+//! A job goes to a warm container of its owner, else to a stem cell of its image, else to a new one where there
+//! is room, else idle ones make room, else it waits; jobs are served in the order of their arrival, also where
+//! a later one would fit (`core/invoker/.../containerpool/ContainerPool.scala`). Unlike upstream, memory counts
+//! until its container is gone, and only what is short is evicted, so that the machine is never promised more
+//! than it has. Warm containers go first, longest unused before the others; stem cells, which upstream never
+//! evicts, only where that is not enough: a job that waits is worth more than one that may come. Who needs memory
+//! for something else (a compiler) reserves it here, and waits in the same queue.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+
+use common::clock::Millis;
+
+use super::stem_cells::{CellNo, StemCells};
 
 /// For whom a container is, for its whole life: a namespace and an action with all that makes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +29,8 @@ pub struct Owner {
 pub struct Want {
     /// Who may share a container with it.
     pub owner: Owner,
+    /// Whose stem cells it may take: the image, if it is one of the manifest's.
+    pub image: Option<Arc<str>>,
     /// Memory of a container, MB.
     pub memory_mb: u64,
     /// Jobs at once in one container, at least 1.
@@ -51,25 +58,63 @@ enum Waiter<J> {
     Reservation(ReservationNo, u64),
 }
 
+/// What a job found; the words are upstream's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// A container of its owner that is initialized.
+    Warmed,
+    /// One of its owner that was a stem cell and is being initialized.
+    Warming,
+    /// One of its owner that is still made, or initialized for the first time.
+    WarmingCold,
+    /// A stem cell.
+    Prewarmed,
+    /// None but what is still being made; there was room.
+    Cold,
+    /// None, and others had to make room.
+    Recreated,
+}
+
 /// What is to be done; the pool's facts hold it as done already.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect<J> {
     /// Make a container for this job.
-    Create(ContainerNo, J),
+    Create(ContainerNo, J, Start),
     /// Give it this job.
-    Assign(ContainerNo, J),
+    Assign(ContainerNo, J, Start),
+    /// Make a stem cell.
+    Prewarm(ContainerNo, CellNo),
+    /// A job had to start cold, or had to wait, although there are stem cells for its like.
+    Missed(CellNo),
+    /// A stem cell has waited for as long as it may.
+    Expired(CellNo),
+    /// A stem cell could not be made, or went before it had a job. No more are made until that is asked for.
+    Failed(CellNo),
     /// Remove it; it has no job.
     Remove(ContainerNo),
     /// Tell who waits for it that this memory is theirs.
     Grant(ReservationNo),
 }
 
+/// How far a container is. Better ones are later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// Without an owner.
+    StemCell(CellNo),
+    /// Made for its first job, which is not initialized yet.
+    Cold,
+    /// A stem cell that is being initialized.
+    Warming,
+    Warm,
+}
+
 #[derive(Debug)]
 struct Slot {
-    want: Want,
+    owner: Option<Owner>,
+    memory_mb: u64,
+    max_concurrent: u32,
     active: u32,
-    /// Initialized: preferred to one that still starts.
-    warm: bool,
+    stage: Stage,
     removing: bool,
     last_used: u64,
 }
@@ -85,7 +130,10 @@ pub struct PoolState<J> {
     /// Warm containers without a job, longest unused first.
     idle: BTreeSet<(u64, ContainerNo)>,
     idle_mb: u64,
+    stem_cells: StemCells,
     waiting: VecDeque<Waiter<J>>,
+    /// Whether something was evicted for the first who waits.
+    evicted: bool,
     /// Granted ones, with their memory.
     reserved: HashMap<ReservationNo, u64>,
     next: u64,
@@ -94,7 +142,7 @@ pub struct PoolState<J> {
 
 impl<J: Wanting> PoolState<J> {
     /// An empty pool for containers of so much memory in all.
-    pub fn new(capacity_mb: u64) -> Self {
+    pub fn new(capacity_mb: u64, stem_cells: StemCells) -> Self {
         Self {
             capacity_mb,
             used_mb: 0,
@@ -103,7 +151,9 @@ impl<J: Wanting> PoolState<J> {
             by_owner: HashMap::new(),
             idle: BTreeSet::new(),
             idle_mb: 0,
+            stem_cells,
             waiting: VecDeque::new(),
+            evicted: false,
             reserved: HashMap::new(),
             next: 0,
             tick: 0,
@@ -142,10 +192,72 @@ impl<J: Wanting> PoolState<J> {
         self.serve()
     }
 
+    /// The container is a stem cell that is made.
+    pub fn prewarmed(&mut self, no: ContainerNo, now: Millis) -> Vec<Effect<J>> {
+        self.stem_cells.made(no, now);
+        self.serve()
+    }
+
+    /// The container has less memory than before, that of its first job.
+    pub fn shrunk(&mut self, no: ContainerNo, memory_mb: u64) -> Vec<Effect<J>> {
+        if let Some(slot) = self.slots.get_mut(&no)
+            && let Some(less) = slot.memory_mb.checked_sub(memory_mb)
+        {
+            slot.memory_mb = memory_mb;
+            self.used_mb -= less;
+            if slot.removing {
+                self.removing_mb -= less;
+            } else if self.idle.contains(&(slot.last_used, no)) {
+                self.idle_mb -= less;
+            }
+        }
+        self.serve()
+    }
+
+    /// The stem cells.
+    pub fn stem_cells(&self) -> &StemCells {
+        &self.stem_cells
+    }
+
+    /// The memory of containers cannot be changed here: stem cells are for jobs of their very size.
+    pub fn cannot_shrink(&mut self) {
+        self.stem_cells.cannot_shrink();
+    }
+
+    /// So many stem cells of a kind are to wait.
+    pub fn want_stem_cells(&mut self, cell: CellNo, count: u32) -> Vec<Effect<J>> {
+        self.stem_cells.want(cell, count);
+        self.serve()
+    }
+
+    /// Whether stem cells that are missing are made. They are not at first.
+    pub fn make_stem_cells(&mut self, wanted: bool) -> Vec<Effect<J>> {
+        self.stem_cells.make(wanted);
+        self.serve()
+    }
+
+    /// Looks the stem cells over: at most `limit` whose time is over go, and their number follows the cold
+    /// starts since the last look.
+    pub fn check_stem_cells(
+        &mut self,
+        now: Millis,
+        limit: usize,
+        wanted: impl Fn(CellNo, u32) -> u32,
+    ) -> Vec<Effect<J>> {
+        let mut effects = Vec::new();
+        for (cell, no) in self.stem_cells.expired(now, limit) {
+            self.retire(no);
+            effects.extend([Effect::Expired(cell), Effect::Remove(no)]);
+        }
+        self.stem_cells.new_period(wanted);
+        effects.extend(self.serve());
+        effects
+    }
+
     /// The container is initialized.
     pub fn warmed(&mut self, no: ContainerNo) {
         if let Some(slot) = self.slots.get_mut(&no) {
-            slot.warm = true;
+            slot.stage = Stage::Warm;
         }
     }
 
@@ -154,11 +266,11 @@ impl<J: Wanting> PoolState<J> {
         self.tick += 1;
         if let Some(slot) = self.slots.get_mut(&no) {
             slot.active = slot.active.saturating_sub(1);
-            slot.warm = true;
+            slot.stage = Stage::Warm;
             slot.last_used = self.tick;
             if slot.active == 0 && !slot.removing {
                 self.idle.insert((slot.last_used, no));
-                self.idle_mb += slot.want.memory_mb;
+                self.idle_mb += slot.memory_mb;
             }
         }
         self.serve()
@@ -166,16 +278,22 @@ impl<J: Wanting> PoolState<J> {
 
     /// The container takes no more jobs; it goes by itself.
     pub fn dying(&mut self, no: ContainerNo) -> Vec<Effect<J>> {
+        let mut effects = Vec::new();
+        if let Some(Slot { stage: Stage::StemCell(cell), removing: false, .. }) = self.slots.get(&no) {
+            self.stem_cells.make(false);
+            effects.push(Effect::Failed(*cell));
+        }
         self.retire(no);
-        self.serve()
+        effects.extend(self.serve());
+        effects
     }
 
     /// The container is gone; its memory is free.
     pub fn removed(&mut self, no: ContainerNo) -> Vec<Effect<J>> {
         self.retire(no);
         if let Some(slot) = self.slots.remove(&no) {
-            self.used_mb -= slot.want.memory_mb;
-            self.removing_mb -= slot.want.memory_mb;
+            self.used_mb -= slot.memory_mb;
+            self.removing_mb -= slot.memory_mb;
         }
         self.serve()
     }
@@ -191,9 +309,18 @@ impl<J: Wanting> PoolState<J> {
         self.waiting.len()
     }
 
-    /// How many containers there are, those that go included.
-    pub fn containers(&self) -> usize {
-        self.slots.len()
+    /// How the pool stands.
+    pub fn standing(&self) -> Standing {
+        let (prewarmed, prewarmed_mb) = self.stem_cells.standing();
+        Standing {
+            waiting: self.waiting.len(),
+            containers: self.slots.len(),
+            used_mb: self.used_mb,
+            idle: self.idle.len(),
+            idle_mb: self.idle_mb,
+            prewarmed,
+            prewarmed_mb,
+        }
     }
 
     /// How many jobs containers have.
@@ -206,9 +333,14 @@ impl<J: Wanting> PoolState<J> {
         self.used_mb
     }
 
-    /// Every container that is not going already.
-    pub fn living(&self) -> Vec<ContainerNo> {
-        self.slots.iter().filter(|(_, slot)| !slot.removing).map(|(no, _)| *no).collect()
+    /// Every container that is not going already goes: they are to be removed.
+    pub fn close(&mut self) -> Vec<ContainerNo> {
+        let living: Vec<_> =
+            self.slots.iter().filter(|(_, slot)| !slot.removing).map(|(no, _)| *no).collect();
+        for no in &living {
+            self.retire(*no);
+        }
+        living
     }
 
     fn serve(&mut self) -> Vec<Effect<J>> {
@@ -220,20 +352,41 @@ impl<J: Wanting> PoolState<J> {
             };
             if let Err(waiter) = served {
                 self.waiting.push_front(waiter);
-                break;
+                return effects;
             }
+            self.evicted = false;
+        }
+        // Nobody waits: what is free may go to those who come.
+        if let Some((cell, memory_mb)) = self.stem_cells.missing(self.capacity_mb - self.used_mb) {
+            let no = self.add(None, memory_mb, Stage::StemCell(cell));
+            self.stem_cells.begin(cell, no);
+            effects.push(Effect::Prewarm(no, cell));
         }
         effects
     }
 
     fn serve_job(&mut self, job: J, effects: &mut Vec<Effect<J>>) -> Result<(), Waiter<J>> {
         let want = job.want();
-        if let Some(no) = self.find_warm(want) {
+        if let Some((no, start)) = self.find_warm(want) {
             self.take(no);
-            effects.push(Effect::Assign(no, job));
+            effects.push(Effect::Assign(no, job, start));
+        } else if let Some((no, is_made)) = self.stem_cells.take(want) {
+            // One that is not made yet only shortens the cold start.
+            let missed = if is_made { None } else { self.stem_cells.missed(want) };
+            self.adopt(no, want);
+            let start = if is_made { Start::Prewarmed } else { Start::Cold };
+            effects.push(Effect::Assign(no, job, start));
+            effects.extend(missed.map(Effect::Missed));
         } else if self.has_room(want.memory_mb) {
+            let missed = self.stem_cells.missed(want);
             let want = want.clone();
-            effects.push(Effect::Create(self.add(want), job));
+            let no = self.add(Some(want.owner), want.memory_mb, Stage::Cold);
+            if let Some(slot) = self.slots.get_mut(&no) {
+                (slot.active, slot.max_concurrent) = (1, want.max_concurrent);
+            }
+            let start = if self.evicted { Start::Recreated } else { Start::Cold };
+            effects.push(Effect::Create(no, job, start));
+            effects.extend(missed.map(Effect::Missed));
         } else {
             self.make_room(want.memory_mb, effects);
             return Err(Waiter::Job(job));
@@ -263,53 +416,73 @@ impl<J: Wanting> PoolState<J> {
 
     /// Of the owner's containers with room the initialized ones first, of those the one used last: the
     /// others may then be paused and go.
-    fn find_warm(&self, want: &Want) -> Option<ContainerNo> {
+    fn find_warm(&self, want: &Want) -> Option<(ContainerNo, Start)> {
         let owned = self.by_owner.get(&want.owner)?;
         let free = owned.iter().filter_map(|no| {
             let slot = self.slots.get(no)?;
-            (!slot.removing && slot.active < slot.want.max_concurrent).then_some((
-                slot.warm,
-                slot.last_used,
-                *no,
-            ))
+            let has_room = !slot.removing && slot.active < slot.max_concurrent;
+            has_room.then_some((slot.stage, slot.last_used, *no))
         });
-        free.max().map(|(_, _, no)| no)
+        let (stage, _, no) = free.max()?;
+        let start = match stage {
+            Stage::Warm => Start::Warmed,
+            Stage::Warming => Start::Warming,
+            Stage::Cold | Stage::StemCell(_) => Start::WarmingCold,
+        };
+        Some((no, start))
     }
 
     fn take(&mut self, no: ContainerNo) {
         self.tick += 1;
         if let Some(slot) = self.slots.get_mut(&no) {
             if self.idle.remove(&(slot.last_used, no)) {
-                self.idle_mb -= slot.want.memory_mb;
+                self.idle_mb -= slot.memory_mb;
             }
             slot.active += 1;
             slot.last_used = self.tick;
         }
     }
 
-    fn add(&mut self, want: Want) -> ContainerNo {
+    /// A stem cell gets its owner with its first job.
+    fn adopt(&mut self, no: ContainerNo, want: &Want) {
+        self.take(no);
+        if let Some(slot) = self.slots.get_mut(&no) {
+            slot.owner = Some(want.owner.clone());
+            slot.max_concurrent = want.max_concurrent;
+            slot.stage = Stage::Warming;
+            self.by_owner.entry(want.owner.clone()).or_default().push(no);
+        }
+    }
+
+    fn add(&mut self, owner: Option<Owner>, memory_mb: u64, stage: Stage) -> ContainerNo {
         self.next += 1;
         self.tick += 1;
         let no = ContainerNo(self.next);
-        self.used_mb += want.memory_mb;
-        self.by_owner.entry(want.owner.clone()).or_default().push(no);
-        let slot = Slot { want, active: 1, warm: false, removing: false, last_used: self.tick };
+        self.used_mb += memory_mb;
+        if let Some(owner) = &owner {
+            self.by_owner.entry(owner.clone()).or_default().push(no);
+        }
+        let last_used = self.tick;
+        let slot = Slot { owner, memory_mb, max_concurrent: 1, active: 0, stage, removing: false, last_used };
         self.slots.insert(no, slot);
         no
     }
 
-    /// Removes idle containers, longest unused first, until what is short will be free; none if all of
-    /// them would not do.
+    /// Removes idle containers, longest unused first, then stem cells, until what is short will be free;
+    /// none if all of them would not do.
     fn make_room(&mut self, wanted_mb: u64, effects: &mut Vec<Effect<J>>) {
         let will_be_used = self.used_mb - self.removing_mb + wanted_mb;
         let mut short = will_be_used.saturating_sub(self.capacity_mb);
-        if short == 0 || self.idle_mb < short {
+        let (_, spare_mb) = self.stem_cells.standing();
+        if short == 0 || self.idle_mb + spare_mb < short {
             return;
         }
         while short > 0 {
-            let Some((_, no)) = self.idle.first().copied() else { return };
-            short = short.saturating_sub(self.slots.get(&no).map_or(0, |slot| slot.want.memory_mb));
+            let warm = self.idle.first().map(|(_, no)| *no);
+            let Some(no) = warm.or_else(|| self.stem_cells.oldest()) else { return };
+            short = short.saturating_sub(self.slots.get(&no).map_or(0, |slot| slot.memory_mb));
             self.retire(no);
+            self.evicted = true;
             effects.push(Effect::Remove(no));
         }
     }
@@ -320,17 +493,39 @@ impl<J: Wanting> PoolState<J> {
             return;
         }
         slot.removing = true;
-        self.removing_mb += slot.want.memory_mb;
+        self.removing_mb += slot.memory_mb;
         if self.idle.remove(&(slot.last_used, no)) {
-            self.idle_mb -= slot.want.memory_mb;
+            self.idle_mb -= slot.memory_mb;
         }
-        if let Some(owned) = self.by_owner.get_mut(&slot.want.owner) {
+        self.stem_cells.forget(no);
+        if let Some(owner) = &slot.owner
+            && let Some(owned) = self.by_owner.get_mut(owner)
+        {
             owned.retain(|other| *other != no);
             if owned.is_empty() {
-                self.by_owner.remove(&slot.want.owner);
+                self.by_owner.remove(owner);
             }
         }
     }
+}
+
+/// How a pool stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Jobs and reservations that wait for room.
+    pub waiting: usize,
+    /// Containers, those that go included.
+    pub containers: usize,
+    /// Memory of all containers and reservations, MB.
+    pub used_mb: u64,
+    /// Warm containers without a job.
+    pub idle: usize,
+    /// Their memory, MB.
+    pub idle_mb: u64,
+    /// Stem cells that are made and have no job.
+    pub prewarmed: usize,
+    /// Their memory, MB.
+    pub prewarmed_mb: u64,
 }
 
 #[cfg(test)]

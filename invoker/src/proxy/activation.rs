@@ -24,9 +24,6 @@ use crate::logs::{CollectRequest, Ending};
 use crate::response::{self, ABNORMAL_RUN, Call};
 use common::record::{self, Times};
 
-/// What a container may still answer after its output has ended.
-const LAST_WORDS: Duration = Duration::from_millis(200);
-
 /// A parameter was sealed with a key that this installation does not have any more.
 const SEALED: &str = "A parameter of the action could not be decrypted.";
 
@@ -47,6 +44,10 @@ pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, 
             return Event::InitFailed(response);
         }
     };
+    // A stem cell that has died meanwhile ran nothing of the job.
+    if shell.is_stem_cell && shell.logs.has_ended() {
+        return Event::Refused(job);
+    }
     if let Err(response) = journal_start(context, &job) {
         answer_unrun(context, &job, response.clone()).await;
         return Event::InitFailed(response);
@@ -59,12 +60,18 @@ pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, 
     drop(code);
     let begun = Instant::now();
     let outcome = tokio::select! {
-        outcome = shell.client.init(body.clone(), limit, sizes) => outcome,
-        () = async { shell.logs.ended().await; tokio::time::sleep(LAST_WORDS).await } =>
+        outcome = async {
+            match shell.is_stem_cell {
+                true => shell.client.init_listening(body.clone(), limit, sizes).await,
+                false => shell.client.init(body.clone(), limit, sizes).await,
+            }
+        } => outcome,
+        () = shell.ended() =>
             Err(CallError::Lost(anyhow::anyhow!("the container ended before it answered"))),
     };
     let elapsed = begun.elapsed();
-    if response::refuses(&outcome) {
+    let stale = shell.is_stem_cell && matches!(outcome, Err(CallError::Refused(_)));
+    if stale || response::refuses(&outcome) {
         return refused(context, job);
     }
     let end = end_of(shell, &outcome, elapsed < limit).await;

@@ -10,8 +10,10 @@ use std::fmt::Debug;
 /// Where a container is in its life. `J` is a job, `F` a fault.
 #[derive(Debug, PartialEq, Eq)]
 pub enum State<J> {
-    /// Being made, for the jobs that wait for it; the first one forced it.
+    /// Being made, for the jobs that wait for it; the first one forced it. Without any it becomes a stem cell.
     Creating(Vec<J>),
+    /// A stem cell: it has an image but no owner, and waits for its first job.
+    Prewarmed,
     /// `/init` runs for a job that the driver holds; others wait.
     Initializing(Vec<J>),
     /// Initialized, and so many runs go on.
@@ -83,6 +85,8 @@ pub enum Effect<J, F> {
     Answer(J, F),
     /// Send a job back to the pool.
     Return(J),
+    /// Tell the pool that it is a stem cell.
+    TellPrewarmed,
     /// Tell the pool that it is warm.
     TellWarm,
     /// Tell the pool that one job has ended.
@@ -123,6 +127,13 @@ impl<J: Debug> State<J> {
                 let first = waiting.remove(0);
                 (State::Initializing(waiting), vec![Effect::Init(first)])
             }
+            // Creating => Prewarmed => Initializing: its first job makes it its owner's.
+            (State::Creating(_), Event::Created) => (State::Prewarmed, vec![Effect::TellPrewarmed]),
+            (State::Prewarmed, Event::Assigned(job)) => {
+                (State::Initializing(vec![]), vec![Effect::Init(job)])
+            }
+            // Prewarmed => Removing: its time is over, its room is wanted, or it died.
+            (State::Prewarmed, Event::Remove) => (State::Removing, vec![Effect::TellDying, Effect::Destroy]),
             // Creating => Gone: everybody who waits is answered.
             (State::Creating(waiting), Event::CreateFailed(fault)) => {
                 let mut effects = vec![Effect::TellDying];

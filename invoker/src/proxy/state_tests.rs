@@ -25,6 +25,23 @@ fn a_cold_start_runs_its_job_and_falls_idle() {
 }
 
 #[test]
+fn a_stem_cell_waits_for_its_first_job() {
+    let (state, effects) = walk(S::Creating(vec![]), vec![E::Created]);
+    assert_eq!((state, effects), (S::Prewarmed, vec![X::TellPrewarmed]));
+    let (state, effects) = walk(S::Prewarmed, vec![E::Assigned(1), E::Assigned(2), E::Initialized(1)]);
+    assert_eq!(state, S::Running(2));
+    assert_eq!(effects, [X::Init(1), X::TellWarm, X::Run(1, After::Work), X::Run(2, After::Work)]);
+    // One that is still made takes a job too, and is then like any other.
+    let (state, effects) = walk(S::Creating(vec![]), vec![E::Assigned(1), E::Created]);
+    assert_eq!((state, effects), (S::Initializing(vec![]), vec![X::Init(1)]));
+    let (state, effects) = walk(S::Prewarmed, vec![E::Remove, E::Assigned(1), E::Destroyed]);
+    assert_eq!(state, S::Gone);
+    assert_eq!(effects, [X::TellDying, X::Destroy, X::Return(1), X::TellRemoved]);
+    let (state, effects) = walk(S::Creating(vec![]), vec![E::CreateFailed("no")]);
+    assert_eq!((state, effects), (S::Gone, vec![X::TellDying, X::TellRemoved]));
+}
+
+#[test]
 fn within_the_grace_nothing_is_paused() {
     let (state, effects) = walk(S::Ready, vec![E::Assigned(2), E::GraceElapsed]);
     assert_eq!((state, effects), (S::Running(1), vec![X::StopTimer, X::Run(2, After::Idleness)]));

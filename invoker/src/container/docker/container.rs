@@ -6,16 +6,17 @@
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bollard::models::ContainerState;
+use bollard::models::{ContainerState, ContainerUpdateBody};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use super::addresses::Lease;
 use super::daemon::{Daemon, status_of};
+use super::health::{Health, Held};
 use crate::container::freezer::Cgroup;
 use crate::container::{Container, EndCause, LogFraming, LogSource, RuntimeError};
 
@@ -24,6 +25,8 @@ const PORT: u16 = 8080;
 /// Between two looks at whether it has ended: doubled from the first to the last.
 const LOOK_FIRST: Duration = Duration::from_millis(5);
 const LOOK_LAST: Duration = Duration::from_millis(50);
+/// To remove it, from a daemon that is there.
+const ATTEMPTS: usize = 3;
 /// For one look, however little time is left.
 const LOOK_LIMIT: Duration = Duration::from_millis(500);
 
@@ -34,11 +37,22 @@ pub struct DockerContainer {
     id: String,
     name: String,
     /// Given back by hand.
-    lease: ManuallyDrop<Lease>,
+    hold: ManuallyDrop<Hold>,
     framing: LogFraming,
     logs: Option<LogSource>,
     cgroup: Option<Cgroup>,
     suspension: Mutex<Suspension>,
+}
+
+/// What is held for a container until it is removed.
+#[derive(Debug)]
+pub struct Hold {
+    /// Its address.
+    pub lease: Lease,
+    /// Its name: what carries our labels and none of these is a stray.
+    pub name: Held,
+    /// Whether the daemon answers.
+    pub health: Arc<Health>,
 }
 
 /// How it is held at the moment.
@@ -59,15 +73,15 @@ impl DockerContainer {
     pub fn new(
         daemon: Daemon,
         id: String,
-        name: String,
-        lease: Lease,
+        hold: Hold,
         framing: LogFraming,
         logs: LogSource,
         cgroup: Option<Cgroup>,
     ) -> Self {
         let suspension = Mutex::new(Suspension::None);
-        let lease = ManuallyDrop::new(lease);
-        Self { daemon, id, name, lease, framing, logs: Some(logs), cgroup, suspension }
+        let name = hold.name.as_str().to_owned();
+        let hold = ManuallyDrop::new(hold);
+        Self { daemon, id, name, hold, framing, logs: Some(logs), cgroup, suspension }
     }
 
     fn suspension(&self) -> MutexGuard<'_, Suspension> {
@@ -107,7 +121,7 @@ impl Container for DockerContainer {
     }
 
     fn address(&self) -> SocketAddr {
-        (self.lease.address(), PORT).into()
+        (self.hold.lease.address(), PORT).into()
     }
 
     fn log_framing(&self) -> LogFraming {
@@ -151,6 +165,27 @@ impl Container for DockerContainer {
         Ok(())
     }
 
+    async fn shrink(&self, memory_mb: u64, cpu_shares: u64) -> Result<(), RuntimeError> {
+        let bytes = memory_mb << 20;
+        if let Some(cgroup) = &self.cgroup {
+            match cgroup.shrink(bytes, cpu_shares) {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    debug!(container.id = %self.id, %error, "its cgroup cannot be made smaller: asking Docker");
+                }
+            }
+        }
+        let limit = Some(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let update = ContainerUpdateBody {
+            memory: limit,
+            memory_swap: limit,
+            cpu_shares: Some(i64::try_from(cpu_shares).unwrap_or(i64::MAX)),
+            ..Default::default()
+        };
+        let updated = self.daemon.docker.update_container(&self.id, update).await;
+        updated.map_err(Daemon::fault("update", &self.name))
+    }
+
     async fn cause_of_end(&self, within: Duration) -> EndCause {
         let deadline = Instant::now() + within;
         let mut pause = LOOK_FIRST;
@@ -176,8 +211,17 @@ impl Container for DockerContainer {
         if let Err(error) = self.resume().await {
             debug!(container.id = %self.id, error = %anyhow::anyhow!(error), "not resumed before its removal");
         }
-        self.daemon.remove(&self.id).await?;
-        drop(ManuallyDrop::into_inner(self.lease));
+        let mut attempts = 0;
+        while let Err(error) = self.daemon.remove(&self.id).await {
+            attempts += 1;
+            // A daemon that is away has it still, or again, when it comes back.
+            if !self.hold.health.has_gone(&error).await && attempts >= ATTEMPTS {
+                return Err(error);
+            }
+            self.hold.health.back().await;
+            sleep(LOOK_LAST).await;
+        }
+        drop(ManuallyDrop::into_inner(self.hold));
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ use futures::{Stream, StreamExt};
 use tokio::sync::mpsc::Sender;
 use tracing::{debug, warn};
 
-use super::container::{DockerContainer, cgroup};
+use super::container::{DockerContainer, Hold, cgroup};
 use super::daemon::{Daemon, status_of};
 use super::{DockerConfig, DockerRuntime, LABEL_FRAMING, LABEL_INSTANCE, LABEL_RUN};
 use crate::container::freezer::Cgroup;
@@ -63,18 +63,18 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
         let why = anyhow!("all addresses of {} are taken", runtime.bridge.network);
         CreateError::Provision(RuntimeError::failed("create container", &spec.name, why))
     })?;
+    let hold = Hold { lease, name: runtime.health.hold(&spec.name), health: runtime.health.clone() };
     let framing = framing(&image);
-    let body = body(&runtime.config, &runtime.bridge.network, lease.address(), spec, &image, framing);
+    let body = body(&runtime.config, &runtime.bridge.network, hold.lease.address(), spec, &image, framing);
     let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
     let id = match docker.create_container(Some(options), body).await {
         Ok(created) => created.id,
+        // Without an answer it may be there or not; if it is, it is a stray when the daemon is back.
         Err(error) => return Err(blame(Daemon::fault("create container", &spec.name)(error), tolerated)),
     };
     match start(runtime, spec, &id).await {
         Ok((logs, cgroup)) => {
-            let name = spec.name.clone();
-            let daemon = runtime.daemon.clone();
-            Ok(DockerContainer::new(daemon, id, name, lease, framing, logs, cgroup))
+            Ok(DockerContainer::new(runtime.daemon.clone(), id, hold, framing, logs, cgroup))
         }
         Err(error) => {
             let daemon = runtime.daemon.clone();
@@ -82,7 +82,7 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
                 if let Err(error) = daemon.remove(&id).await {
                     warn!(container.id = %id, "a broken container is left: {:#}", anyhow!(error));
                 }
-                drop(lease);
+                drop(hold);
             });
             Err(error)
         }

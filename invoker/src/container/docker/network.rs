@@ -63,15 +63,7 @@ pub async fn ensure(daemon: &Daemon, instance: &str, run: &str) -> Result<Bridge
         daemon.remove_labelled(LABEL_INSTANCE, instance).await?;
         remove(daemon, &network).await?;
     }
-    let labels = [(LABEL_INSTANCE, instance), (LABEL_RUN, run), (LABEL_ADDRESSES, "ours")];
-    let request = NetworkCreateRequest {
-        name: network.clone(),
-        driver: Some("bridge".to_owned()),
-        enable_ipv6: Some(false),
-        options: Some(options(&device)),
-        labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
-        ..Default::default()
-    };
+    let request = request(&network, &device, instance, run);
     // Docker knows which addresses are free, but lets us hand out only what we have asked for ourselves.
     let mut attempts = 0;
     loop {
@@ -82,18 +74,56 @@ pub async fn ensure(daemon: &Daemon, instance: &str, run: &str) -> Result<Bridge
         let (subnet, gateway) = chosen.ok_or_else(|| {
             RuntimeError::failed("create", &network, anyhow!("Docker gave it no IPv4 addresses"))
         })?;
-        let config = IpamConfig {
-            subnet: Some(subnet.to_string()),
-            gateway: Some(gateway.to_string()),
-            ..Default::default()
-        };
-        let ipam = Some(Ipam { config: Some(vec![config]), ..Default::default() });
-        match create(daemon, NetworkCreateRequest { ipam, ..request.clone() }).await {
+        match create(daemon, with_addresses(request.clone(), subnet, gateway)).await {
             Ok(()) => return Ok(Bridge { network, device, gateway, subnet }),
             Err(error) if attempts == ATTEMPTS => return Err(error),
             Err(error) => info!("making the network {network} again: {:#}", anyhow!(error)),
         }
     }
+}
+
+/// Makes it again as it was, if it is gone.
+pub async fn restore(
+    daemon: &Daemon,
+    instance: &str,
+    run: &str,
+    bridge: &Bridge,
+) -> Result<(), RuntimeError> {
+    let Bridge { network, device, gateway, subnet } = bridge;
+    if let Some(existing) = inspect(daemon, network).await? {
+        let fits = is_fitting(&existing, device)
+            && addresses(&existing).is_ok_and(|found| found == (*subnet, *gateway));
+        if fits {
+            return Ok(());
+        }
+        info!("replacing the network {network}, which is not as it was");
+        daemon.remove_labelled(LABEL_INSTANCE, instance).await?;
+        remove(daemon, network).await?;
+    }
+    let request = request(network, device, instance, run);
+    create(daemon, with_addresses(request, *subnet, *gateway)).await
+}
+
+fn request(network: &str, device: &str, instance: &str, run: &str) -> NetworkCreateRequest {
+    let labels = [(LABEL_INSTANCE, instance), (LABEL_RUN, run), (LABEL_ADDRESSES, "ours")];
+    NetworkCreateRequest {
+        name: network.to_owned(),
+        driver: Some("bridge".to_owned()),
+        enable_ipv6: Some(false),
+        options: Some(options(device)),
+        labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+        ..Default::default()
+    }
+}
+
+fn with_addresses(request: NetworkCreateRequest, subnet: Network, gateway: Ipv4Addr) -> NetworkCreateRequest {
+    let config = IpamConfig {
+        subnet: Some(subnet.to_string()),
+        gateway: Some(gateway.to_string()),
+        ..Default::default()
+    };
+    let ipam = Some(Ipam { config: Some(vec![config]), ..Default::default() });
+    NetworkCreateRequest { ipam, ..request }
 }
 
 async fn create(daemon: &Daemon, request: NetworkCreateRequest) -> Result<(), RuntimeError> {

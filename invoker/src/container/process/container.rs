@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -37,7 +37,7 @@ const REAPED_WITHIN: Duration = Duration::from_secs(5);
 pub struct Process {
     group: i32,
     id: String,
-    memory: u64,
+    memory: AtomicU64,
     suspended: AtomicBool,
     out_of_memory: AtomicBool,
     /// Set when the leader has ended: exit code, 128 + signal for a signal.
@@ -51,7 +51,7 @@ impl Process {
         Ok(Arc::new(Self {
             group,
             id: group.to_string(),
-            memory,
+            memory: AtomicU64::new(memory),
             suspended: AtomicBool::new(false),
             out_of_memory: AtomicBool::new(false),
             ended: watch::Sender::new(None),
@@ -70,7 +70,7 @@ impl Process {
 
     /// Ends the group if it holds more than it may; says whether.
     pub fn end_if_over(&self, bytes: u64) -> bool {
-        let over = bytes > self.memory;
+        let over = bytes > self.memory.load(Ordering::Relaxed);
         if over {
             self.out_of_memory.store(true, Ordering::SeqCst);
             proc::kill_group(self.group, Signal::KILL);
@@ -188,6 +188,11 @@ impl Container for ProcessContainer {
             return Err(RuntimeError::failed("resume", &self.name, anyhow::anyhow!("it has ended")));
         }
         proc::kill_group(self.process.group, Signal::CONT);
+        Ok(())
+    }
+
+    async fn shrink(&self, memory_mb: u64, _cpu_shares: u64) -> Result<(), RuntimeError> {
+        self.process.memory.store(memory_mb << 20, Ordering::Relaxed);
         Ok(())
     }
 

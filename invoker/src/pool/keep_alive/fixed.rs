@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use common::config::ProxyTimeouts;
+use common::manifest::StemCell;
 
-use super::KeepAlive;
+use super::{Demand, KeepAlive, reactive};
 use crate::pool::decide::Owner;
 
 /// Pause after the grace, remove after the idle time, whatever the action.
@@ -18,6 +19,10 @@ impl KeepAlive for FixedTimes {
 
     fn remove_after(&self, _: &Owner) -> Duration {
         self.0.idle_container
+    }
+
+    fn stem_cells(&self, cell: &StemCell, demand: Demand) -> u32 {
+        reactive::wanted(cell, demand)
     }
 }
 
