@@ -61,6 +61,9 @@ pub trait Container: Send + Sync {
     /// How an activation's end is found in its output.
     fn log_framing(&self) -> LogFraming;
 
+    /// Whether it can mark its output with the activations that printed it, if it is told to at `/init`.
+    fn marks_logs(&self) -> bool;
+
     /// Its output since its start. `None` when it was taken before.
     fn take_logs(&mut self) -> Option<LogSource>;
 

@@ -10,6 +10,7 @@ use common::entity::action::Action;
 use common::entity::encryption::{Ciphers, Unopened};
 use common::entity::exec::Exec;
 use common::entity::json;
+use common::entity::limits::ByteSize;
 use common::message::activation::ActivationMessage;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -44,6 +45,16 @@ impl Executable {
         let managed = matches!(action.exec, Exec::Code { .. }) && pull == Pull::Never;
         let stem_cells = managed.then(|| image.as_str().into());
         Self { action, image, pull, waits_for_sentinels, digest, stem_cells }
+    }
+
+    /// Whether runs may overlap in one container.
+    pub fn may_overlap(&self) -> bool {
+        self.action.limits.concurrency > 1
+    }
+
+    /// How much one run may log, in bytes.
+    pub fn log_limit(&self) -> u64 {
+        ByteSize::from_mb(self.action.limits.logs).bytes()
     }
 
     /// How long an init or a run may take.
@@ -122,12 +133,13 @@ impl Job {
         Ok(Arguments { run: json::raw(&members), environment })
     }
 
-    /// The body of `/init`.
+    /// The body of `/init`. With a token the container marks its output.
     pub fn init_body(
         &self,
         code: Option<&str>,
         mut env: BTreeMap<String, String>,
         deadline_ms: u64,
+        log_token: Option<&str>,
     ) -> Vec<u8> {
         #[derive(Serialize)]
         struct Value<'a> {
@@ -141,6 +153,8 @@ impl Job {
         #[derive(Serialize)]
         struct Body<'a> {
             value: Value<'a>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            log_token: Option<&'a str>,
         }
         let (message, action) = (&self.message, &self.executable.action);
         let mut set = |key: &str, value: String| env.insert(key.to_owned(), value);
@@ -160,7 +174,7 @@ impl Job {
             binary: action.exec.is_binary(),
             env,
         };
-        serde_json::to_vec(&Body { value }).expect("texts serialize")
+        serde_json::to_vec(&Body { value, log_token }).expect("texts serialize")
     }
 
     /// The body of `/run`.
@@ -237,7 +251,7 @@ mod tests {
         let run: serde_json::Value = serde_json::from_slice(&job.run_body(&arguments.run, 77)).unwrap();
         assert_eq!(run["value"], json!({"a":1.0}));
         let init: serde_json::Value =
-            serde_json::from_slice(&job.init_body(Some("code"), arguments.environment, 77)).unwrap();
+            serde_json::from_slice(&job.init_body(Some("code"), arguments.environment, 77, None)).unwrap();
         let env = &init["value"]["env"];
         assert_eq!((&env["s"], &env["n"], &env["o"]), (&json!("x y"), &json!(""), &json!(r#"{"b":[true]}"#)));
         assert!(env["missing"].is_null() && env["__OW_API_KEY"].is_null());

@@ -3,23 +3,30 @@
 //! The output is read whether or not anybody asks, because a full pipe would stop the action. Most
 //! activations write nothing; where the container says so (counted framing) there is nothing to wait for.
 //! Missing output or sentinels end the reading after half a second of silence, where upstream waits two.
+//! Overlapping runs take turns at the output and cannot tell whose is what, as upstream; those of our Node
+//! image can, because it marks what it prints ([`marked`]), and wait for nobody but themselves.
 //! Sentences and the meaning of the limit are upstream's
 //! (`common/scala/src/main/scala/org/apache/openwhisk/core/containerpool/logging`).
 
 pub mod cut;
 pub mod line;
+pub mod marked;
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::clock::Clock;
+use common::entity::id::ActivationId;
 use common::shutdown::Shutdown;
+use rand::Rng;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::container::{LogFraming, LogSource, LogStream};
+use crate::container::{LogChunk, LogFraming, LogSource, LogStream};
 use crate::logs::cut::{Cut, Cutter};
+use crate::logs::marked::{Marked, Share};
 
 /// Said when output that was to come did not.
 pub const FAILURE: &str = "There was an issue while collecting your logs. Data might be missing.";
@@ -38,6 +45,8 @@ const HOLD_AT_FIRST: u64 = 1024 * 1024;
 /// What is to be collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CollectRequest {
+    /// Whose output.
+    pub activation: ActivationId,
     /// The action's log limit. With 0 nothing is collected.
     pub limit_bytes: u64,
     /// Where the activation's output ends.
@@ -74,7 +83,7 @@ pub struct LogCollector {
     framing: LogFraming,
     shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
-    /// Collections of overlapping runs take turns.
+    /// Collections of overlapping runs take turns, unless their output is marked.
     turn: tokio::sync::Mutex<()>,
     _reading: DropGuard,
 }
@@ -82,15 +91,57 @@ pub struct LogCollector {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Told of each arrival; only the collection whose turn it is listens.
+    /// Told of each arrival.
     arrived: Notify,
     ended: CancellationToken,
 }
 
 #[derive(Debug)]
 struct State {
-    cutter: Cutter,
+    output: Output,
     last_arrival: Instant,
+}
+
+/// How the output is shared out.
+#[derive(Debug)]
+enum Output {
+    /// To one run after the other.
+    InTurn(Cutter),
+    /// To whom the marks name.
+    Marked(Box<Marked>),
+}
+
+impl Output {
+    fn push(&mut self, chunk: &LogChunk) {
+        match self {
+            Output::InTurn(cutter) => cutter.push(chunk.stream, chunk.at_nanos, &chunk.bytes),
+            Output::Marked(marked) => marked.push(chunk.stream, chunk.at_nanos, &chunk.bytes),
+        }
+    }
+
+    fn is_complete(&self, run: ActivationId, cut: Cut) -> bool {
+        match self {
+            Output::InTurn(cutter) => cutter.is_complete(cut),
+            Output::Marked(marked) => marked.is_complete(run, cut),
+        }
+    }
+
+    fn take(&mut self, request: CollectRequest, cut: Cut) -> Share {
+        match self {
+            Output::InTurn(cutter) => {
+                cutter.hold(request.limit_bytes);
+                Share { piece: cutter.cut(cut, request.limit_bytes), squeezed: false }
+            }
+            Output::Marked(marked) => marked.cut(request.activation, cut, request.limit_bytes),
+        }
+    }
+
+    fn discard(&mut self, run: ActivationId, cut: Cut) {
+        match self {
+            Output::InTurn(cutter) => cutter.discard(cut),
+            Output::Marked(marked) => marked.forget(run),
+        }
+    }
 }
 
 impl Shared {
@@ -102,9 +153,9 @@ impl Shared {
 impl LogCollector {
     /// Starts reading.
     pub fn new(source: LogSource, framing: LogFraming, clock: Arc<dyn Clock>, tasks: &Shutdown) -> Self {
-        let cutter = Cutter::new(framing, HOLD_AT_FIRST);
+        let output = Output::InTurn(Cutter::new(framing, HOLD_AT_FIRST));
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { cutter, last_arrival: Instant::now() }),
+            state: Mutex::new(State { output, last_arrival: Instant::now() }),
             arrived: Notify::new(),
             ended: CancellationToken::new(),
         });
@@ -115,7 +166,37 @@ impl LogCollector {
 
     /// Sets how much is held for the next collection: to the action's log limit, before its first run.
     pub fn hold(&self, limit_bytes: u64) {
-        self.shared.state().cutter.hold(limit_bytes);
+        match &mut self.shared.state().output {
+            Output::InTurn(cutter) => cutter.hold(limit_bytes),
+            Output::Marked(marked) => marked.hold(limit_bytes),
+        }
+    }
+
+    /// From now on the container marks its output, with the token that this returns and that it must be
+    /// told at `/init`. Each run has to [`begin`](Self::begin) before it is sent.
+    pub fn mark(&self, limit_bytes: u64) -> String {
+        let token = format!("{:032x}", rand::rng().random::<u128>());
+        let mut state = self.shared.state();
+        if let Output::InTurn(cutter) = &mut state.output {
+            let mut before = std::mem::replace(cutter, Cutter::new(self.framing, 0));
+            before.hold(limit_bytes);
+            state.output = Output::Marked(Box::new(Marked::new(&token, before, limit_bytes)));
+        }
+        token
+    }
+
+    /// A run is about to be sent.
+    pub fn begin(&self, activation: ActivationId) {
+        if let Output::Marked(marked) = &mut self.shared.state().output {
+            marked.begin(activation);
+        }
+    }
+
+    /// A run that has begun was refused: nobody will collect its output.
+    pub fn forget(&self, activation: ActivationId) {
+        if let Output::Marked(marked) = &mut self.shared.state().output {
+            marked.forget(activation);
+        }
     }
 
     /// Where a normal answer's output ends, given its count if it had one.
@@ -140,22 +221,19 @@ impl LogCollector {
     /// Takes the lines of the activation that has just answered.
     pub async fn collect(&self, request: CollectRequest) -> CollectedLogs {
         let cut = request.ending.cut();
-        let _turn = self.turn.lock().await;
+        let takes_turns = matches!(self.shared.state().output, Output::InTurn(_));
+        let _turn = if takes_turns { Some(self.turn.lock().await) } else { None };
         if request.limit_bytes == 0 {
-            self.shared.state().cutter.discard(cut);
+            self.shared.state().output.discard(request.activation, cut);
             return CollectedLogs::default();
         }
         self.wait(cut, request).await;
-        let piece = {
-            let mut state = self.shared.state();
-            state.cutter.hold(request.limit_bytes);
-            state.cutter.cut(cut, request.limit_bytes)
-        };
+        let Share { piece, squeezed } = self.shared.state().output.take(request, cut);
         let failed = !piece.ended && request.ending != Ending::Settled;
-        let mut lines = piece.lines;
-        if piece.truncated {
+        let mut lines: Vec<String> = piece.lines.into_iter().map(|(_, line)| line).collect();
+        if piece.truncated && !squeezed {
             lines.push(self.say(&truncation(request.limit_bytes)));
-        } else if failed {
+        } else if failed || squeezed {
             lines.push(self.say(FAILURE));
         }
         if request.developer_error {
@@ -165,8 +243,8 @@ impl LogCollector {
     }
 
     /// Throws away an activation's output: its log limit is zero, or nobody wants it.
-    pub fn discard(&self, ending: Ending) {
-        self.shared.state().cutter.discard(ending.cut());
+    pub fn discard(&self, activation: ActivationId, ending: Ending) {
+        self.shared.state().output.discard(activation, ending.cut());
     }
 
     async fn wait(&self, cut: Cut, request: CollectRequest) {
@@ -178,18 +256,21 @@ impl LogCollector {
             Ending::Settled => (SETTLE, SETTLE_TOTAL),
         };
         loop {
-            // Asked before the state is read, so that what came before it ended is in the state.
+            // Both before the state is read: what came before it ended is in the state, and what comes after
+            // it was read wakes this up.
             let ended = self.shared.ended.is_cancelled();
+            let mut arrived = pin!(self.shared.arrived.notified());
+            arrived.as_mut().enable();
             let last_arrival = {
                 let state = self.shared.state();
-                if ended || state.cutter.is_complete(cut) {
+                if ended || state.output.is_complete(request.activation, cut) {
                     return;
                 }
                 state.last_arrival
             };
             let until = (last_arrival.max(start) + silence).min(start + total);
             tokio::select! {
-                () = self.shared.arrived.notified() => {}
+                () = arrived => {}
                 () = self.shared.ended.cancelled() => {}
                 () = sleep_until(until) => {
                     // Something may have come in the last moment.
@@ -241,10 +322,10 @@ async fn read(mut source: LogSource, shared: Arc<Shared>, stop: CancellationToke
         let Some(chunk) = chunk else { break };
         {
             let mut state = shared.state();
-            state.cutter.push(chunk.stream, chunk.at_nanos, &chunk.bytes);
+            state.output.push(&chunk);
             state.last_arrival = Instant::now();
         }
-        shared.arrived.notify_one();
+        shared.arrived.notify_waiters();
     }
     shared.ended.cancel();
 }

@@ -7,6 +7,7 @@
 const http = require('http');
 const path = require('path');
 const logs = require('./logs');
+const marks = require('./marks');
 const { load } = require('./loader');
 
 const PORT = 8080;
@@ -43,6 +44,11 @@ function internalError(text) {
     return refusal(403, text);
 }
 
+function setVariable(name, value) {
+    if (marks.started()) marks.setVariable(name, value);
+    else process.env[name] = value;
+}
+
 function setEnvironment(env) {
     for (const [name, value] of Object.entries(env && typeof env === 'object' ? env : {})) {
         if (value === null || value === undefined) process.env[name] = '';
@@ -60,6 +66,7 @@ async function init(body) {
     try {
         setEnvironment(value.env);
         action = await load(value, packages);
+        if (marks.started()) marks.endLoading();
         setStatus('ready');
         return new Answer(200, { OK: true });
     } catch (error) {
@@ -72,13 +79,17 @@ async function init(body) {
 
 async function run(body) {
     if (action === undefined) return internalError('System not initialized.');
-    if (status !== 'ready') return internalError(`System not ready, status is ${status}.`);
+    if (status !== 'ready') {
+        const text = `System not ready, status is ${status}.`;
+        // A run that came while another failed has done nothing to fail for: it goes elsewhere.
+        return marks.started() ? refusal(503, text) : internalError(text);
+    }
     const args = body.value === null || body.value === undefined ? {} : body.value;
     if (typeof args !== 'object') {
         return internalError(`Internal system error: the argument must be a dictionary but has type '${typeof args}'.`);
     }
     for (const [key, value] of Object.entries(body)) {
-        if (typeof value === 'string' && key !== 'value') process.env[`__OW_${key.toUpperCase()}`] = value;
+        if (typeof value === 'string' && key !== 'value') setVariable(`__OW_${key.toUpperCase()}`, value);
     }
     if (!allowConcurrent) setStatus('running');
     let promise;
@@ -144,34 +155,47 @@ function send(response, answer) {
         response.writeHead(code, {
             'Content-Type': 'application/json; charset=utf-8',
             'Content-Length': Buffer.byteLength(text),
-            'X-Oxwhisk-Log-Bytes': logs.takeCounts(),
+            'X-Oxwhisk-Log-Bytes': marks.started() ? marks.takeCounts() : logs.takeCounts(),
         });
         response.end(text);
     });
 }
 
+/** The object in a request's body; nothing if there is none. */
 function parse(chunks) {
     const text = chunks.length === 1 ? chunks[0].toString() : Buffer.concat(chunks).toString();
-    const body = text === '' ? {} : JSON.parse(text);
-    if (typeof body !== 'object' || body === null) throw new Error('not an object');
-    return body;
+    try {
+        const body = text === '' ? {} : JSON.parse(text);
+        return typeof body === 'object' && body !== null ? body : undefined;
+    } catch {
+        return undefined;
+    }
 }
 
-async function answerTo(request, chunks) {
+async function answerTo(request, body) {
     const route = request.method === 'POST' && { '/init': init, '/run': run }[request.url];
-    if (!route) return refusal(500, 'Bad request.');
-    let body;
-    try {
-        body = parse(chunks);
-    } catch {
-        return refusal(500, 'Bad request.');
-    }
+    if (!route || body === undefined) return refusal(500, 'Bad request.');
     try {
         return await route(body);
     } catch (error) {
         console.error(error);
         return refusal(500, 'Internal error.');
     }
+}
+
+/** The activation that a request is about. */
+function activationOf(request, body) {
+    if (request.url === '/run') return body.activation_id;
+    return body.value && body.value.env && body.value.env.__OW_ACTIVATION_ID;
+}
+
+/** Answers a request, where runs may overlap as a part of its activation. Whether they may, /init tells. */
+async function handle(request, response, body) {
+    const answer = async () => send(response, await answerTo(request, body));
+    if (body === undefined) return answer();
+    const isFirst = request.url === '/init' && action === undefined && status === 'ready';
+    if (isFirst && !marks.started() && marks.isToken(body.log_token)) marks.start(body.log_token);
+    return marks.started() ? marks.within(activationOf(request, body), answer) : answer();
 }
 
 const server = http.createServer({ noDelay: true }, (request, response) => {
@@ -181,9 +205,9 @@ const server = http.createServer({ noDelay: true }, (request, response) => {
         size += chunk.length;
         if (size <= MAX_BODY) chunks.push(chunk);
     });
-    request.on('end', async () => {
+    request.on('end', () => {
         if (size > MAX_BODY) return send(response, refusal(413, 'The request is too large.'));
-        send(response, await answerTo(request, chunks));
+        return handle(request, response, parse(chunks));
     });
 });
 

@@ -10,6 +10,7 @@ mod container_site;
 
 use std::time::Duration;
 
+use common::entity::id::ActivationId;
 use container_site::{LIMITS, LONG, Live, NODEJS, Site};
 use invoker::container::client::CallError;
 use invoker::container::{ContainerSpec, EndCause};
@@ -165,6 +166,7 @@ def main(args):
     let answer = live.run(json!({ "lines": 200_000 })).await;
     assert_eq!(answer.status, 200);
     let request = CollectRequest {
+        activation: ActivationId::generate(),
         limit_bytes: 1 << 20,
         ending: live.logs.ending(answer.log_bytes),
         developer_error: false,
@@ -175,7 +177,7 @@ def main(args):
     let answer = live.run(json!({ "lines": 3 })).await;
     let logs = live.logs(&answer).await;
     assert_eq!((logs.lines.len(), logs.truncated, logs.failed), (3, false, false));
-    live.logs.discard(Ending::Settled);
+    live.logs.discard(ActivationId::generate(), Ending::Settled);
     live.destroy().await;
 }
 

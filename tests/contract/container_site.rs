@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::clock::SystemClock;
+use common::entity::id::ActivationId;
 use common::shutdown::Shutdown;
 use invoker::container::client::{Answer, ResponseLimits, RuntimeClient};
 use invoker::container::docker::{DockerConfig, DockerRuntime, daemon};
@@ -163,7 +164,14 @@ impl Live {
     /// The log of the run that gave this answer.
     pub async fn logs(&self, answer: &Answer) -> CollectedLogs {
         let ending = self.logs.ending(answer.log_bytes);
-        self.logs.collect(CollectRequest { limit_bytes: 10 << 20, ending, developer_error: false }).await
+        self.logs
+            .collect(CollectRequest {
+                activation: ActivationId::generate(),
+                limit_bytes: 10 << 20,
+                ending,
+                developer_error: false,
+            })
+            .await
     }
 
     /// Removes it.

@@ -8,5 +8,6 @@ mod durability;
 mod ending;
 mod fired;
 mod first_steps;
+mod overlap;
 mod start_up;
 mod user_events;

@@ -41,6 +41,8 @@ pub const LABEL_INSTANCE: &str = "oxwhisk.instance";
 pub const LABEL_RUN: &str = "oxwhisk.run";
 /// On images, with the value `counted`: our own, which say how much they log.
 pub const LABEL_FRAMING: &str = "oxwhisk.log-framing";
+/// On images, with the value `activations`: those that can mark their output with whose it is.
+pub const LABEL_MARKS: &str = "oxwhisk.log-marks";
 
 /// So often a container is tried to be made while the daemon comes and goes.
 const ATTEMPTS: usize = 5;

@@ -220,6 +220,8 @@ impl ProcessRuntime {
             process,
             (spec.name.clone(), marker, directory.to_owned()),
             address,
+            // Of our servers, those that speak HTTP themselves are those whose runs overlap.
+            matches!(launcher, Launcher::Serving { .. }),
             self.clock.clone(),
             &self.tasks,
         ))

@@ -31,10 +31,12 @@ pub enum Cut {
 /// An activation's lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Piece {
-    /// Formatted for the record.
-    pub lines: Vec<String>,
+    /// Each with when it arrived, formatted for the record.
+    pub lines: Vec<(u64, String)>,
     /// Whether lines were left out because of the limit.
     pub truncated: bool,
+    /// How much of the limit is left.
+    pub left: u64,
     /// Whether the end was found.
     pub ended: bool,
 }
@@ -133,8 +135,22 @@ impl Cutter {
         self.held.push_back(Line { stream, at_nanos, text, newline, end, size, sentinel });
     }
 
-    fn is_dropping(&self) -> bool {
+    /// Whether a line was not held for want of room.
+    pub fn is_dropping(&self) -> bool {
         self.dropped != [None; 2]
+    }
+
+    /// The size of the lines that are held.
+    pub fn held(&self) -> u64 {
+        self.held_size
+    }
+
+    /// The place up to which whole lines are here.
+    pub fn at_last_line(&self) -> Cut {
+        let [stdout, stderr] = [0, 1]
+            .map(|at: usize| &self.streams[at])
+            .map(|stream| (stream.arrived - stream.text.len() as u64).saturating_sub(stream.cut));
+        Cut::Bytes(stdout, stderr)
     }
 
     /// Whether all of the activation's output is here.
@@ -212,7 +228,7 @@ impl Cutter {
         for (stream, end) in self.streams.iter_mut().zip(ends) {
             stream.cut = end;
         }
-        Piece { lines: taken.lines, truncated: taken.truncated, ended }
+        Piece { lines: taken.lines, truncated: taken.truncated, left: taken.left, ended }
     }
 
     /// Throws away what is here: for actions whose log limit is zero.
@@ -257,7 +273,7 @@ impl Line {
 
 /// Lines as they are taken, and the limit on them.
 struct Taken {
-    lines: Vec<String>,
+    lines: Vec<(u64, String)>,
     left: u64,
     truncated: bool,
 }
@@ -269,7 +285,7 @@ impl Taken {
 
     fn line(&mut self, line: &Line) {
         if self.count(line.size) {
-            self.lines.push(line::format(line.stream, line.at_nanos, &line.text));
+            self.lines.push((line.at_nanos, line::format(line.stream, line.at_nanos, &line.text)));
         }
     }
 

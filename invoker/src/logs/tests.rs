@@ -9,6 +9,10 @@ use crate::container::LogChunk;
 
 const LIMIT: u64 = 10 << 20;
 
+fn id(n: u8) -> ActivationId {
+    ActivationId::from_bytes([n; 16])
+}
+
 struct Fixture {
     output: Option<Sender<LogChunk>>,
     collector: Arc<LogCollector>,
@@ -30,7 +34,12 @@ impl Fixture {
     }
 
     async fn collect(&self, ending: Ending) -> CollectedLogs {
-        self.collector.collect(CollectRequest { limit_bytes: LIMIT, ending, developer_error: false }).await
+        self.collect_of(id(1), ending).await
+    }
+
+    async fn collect_of(&self, activation: ActivationId, ending: Ending) -> CollectedLogs {
+        let request = CollectRequest { activation, limit_bytes: LIMIT, ending, developer_error: false };
+        self.collector.collect(request).await
     }
 }
 
@@ -50,7 +59,12 @@ async fn nothing_written_means_nothing_to_wait_for() {
 async fn counted_output_is_waited_for() {
     let fixture = fixture(LogFraming::Counted);
     let collector = fixture.collector.clone();
-    let request = CollectRequest { limit_bytes: LIMIT, ending: Ending::Bytes(6, 0), developer_error: true };
+    let request = CollectRequest {
+        activation: id(1),
+        limit_bytes: LIMIT,
+        ending: Ending::Bytes(6, 0),
+        developer_error: true,
+    };
     let logs = fixture.tasks.spawn("collect", async move { collector.collect(request).await });
     for text in ["a", "b", "c\nd\n"] {
         tokio::time::sleep(Duration::from_millis(400)).await;
@@ -119,7 +133,12 @@ async fn without_waiting_a_moment_is_enough() {
 async fn a_cut_log_says_so_and_its_container_may_be_kept() {
     let fixture = fixture(LogFraming::Counted);
     fixture.write(LogStream::Stdout, &"x\n".repeat(100)).await;
-    let request = CollectRequest { limit_bytes: 200, ending: Ending::Bytes(200, 0), developer_error: false };
+    let request = CollectRequest {
+        activation: id(1),
+        limit_bytes: 200,
+        ending: Ending::Bytes(200, 0),
+        developer_error: false,
+    };
     let logs = fixture.collector.collect(request).await;
     assert!(logs.truncated && !logs.failed);
     let last = "2026-01-01T00:00:00Z           stderr: \
@@ -131,7 +150,12 @@ async fn a_cut_log_says_so_and_its_container_may_be_kept() {
 async fn with_a_limit_of_zero_nothing_is_collected_and_nobody_waits() {
     let fixture = fixture(LogFraming::Counted);
     fixture.write(LogStream::Stdout, "a\n").await;
-    let request = CollectRequest { limit_bytes: 0, ending: Ending::Bytes(100, 0), developer_error: true };
+    let request = CollectRequest {
+        activation: id(1),
+        limit_bytes: 0,
+        ending: Ending::Bytes(100, 0),
+        developer_error: true,
+    };
     assert_eq!(fixture.collector.collect(request).await, CollectedLogs::default());
 }
 
@@ -141,4 +165,51 @@ async fn dropping_the_collector_ends_the_reading() {
     drop(fixture.collector);
     fixture.output.as_ref().unwrap().closed().await;
     assert!(fixture.tasks.finish(Duration::from_secs(1)).await);
+}
+
+/// A piece as the Node image marks it.
+fn marked(token: &str, whose: u8, text: &str) -> String {
+    format!("\x1e{token}{}{:04x}\n{text}", id(whose), text.len())
+}
+
+#[tokio::test(start_paused = true)]
+async fn overlapping_runs_wait_for_their_own_output_alone() {
+    let fixture = fixture(LogFraming::Counted);
+    let token = fixture.collector.mark(LIMIT);
+    for run in [1, 2, 3] {
+        fixture.collector.begin(id(run));
+    }
+    let slow = fixture.collector.clone();
+    let request = CollectRequest {
+        activation: id(1),
+        limit_bytes: LIMIT,
+        ending: Ending::Bytes(4, 0),
+        developer_error: false,
+    };
+    let slow = fixture.tasks.spawn("collect", async move { slow.collect(request).await });
+    tokio::task::yield_now().await;
+    let start = Instant::now();
+    assert_eq!(fixture.collect_of(id(3), Ending::Bytes(0, 0)).await, CollectedLogs::default());
+    fixture.write(LogStream::Stdout, &marked(&token, 2, "b\n")).await;
+    fixture.write(LogStream::Stdout, &marked(&token, 1, "a1")).await;
+    assert_eq!(texts(&fixture.collect_of(id(2), Ending::Bytes(2, 0)).await), ["stdout: b"]);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert!(!slow.is_finished());
+    fixture.write(LogStream::Stdout, &marked(&token, 1, "2\n")).await;
+    assert_eq!(texts(&slow.await.unwrap()), ["stdout: a12"]);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_output_does_not_come_fails_alone() {
+    let fixture = fixture(LogFraming::Counted);
+    let token = fixture.collector.mark(LIMIT);
+    fixture.collector.begin(id(1));
+    fixture.collector.begin(id(2));
+    fixture.write(LogStream::Stderr, &marked(&token, 1, "half")).await;
+    let logs = fixture.collect_of(id(1), Ending::Bytes(0, 100)).await;
+    assert_eq!(texts(&logs), ["stderr: half", &format!("stderr: {FAILURE}")]);
+    assert!(logs.failed);
+    fixture.write(LogStream::Stderr, &marked(&token, 2, "x\n")).await;
+    assert_eq!(texts(&fixture.collect_of(id(2), Ending::Bytes(0, 2)).await), ["stderr: x"]);
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::clock::Millis;
 use common::entity::activation::{Activation, Response, Status};
-use common::entity::limits::ByteSize;
 use common::message::event::EventOwner;
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
@@ -56,8 +55,11 @@ pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, 
     // Upstream: the system's maxima, not the namespace's.
     let payload = &context.config.activation.payload;
     let sizes = ResponseLimits { max: payload.max.bytes(), truncation: payload.truncation.bytes() };
-    let body = Bytes::from(job.init_body(code.as_deref(), environment, deadline(start, limit)));
+    let token = shell.mark_logs(&job.executable);
+    let body = job.init_body(code.as_deref(), environment, deadline(start, limit), token.as_deref());
+    let body = Bytes::from(body);
     drop(code);
+    shell.logs.begin(job.message.activation_id);
     let begun = Instant::now();
     let outcome = tokio::select! {
         outcome = async {
@@ -72,7 +74,7 @@ pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, 
     let elapsed = begun.elapsed();
     let stale = shell.is_stem_cell && matches!(outcome, Err(CallError::Refused(_)));
     if stale || response::refuses(&outcome) {
-        return refused(context, job);
+        return refused(context, shell, job);
     }
     let end = end_of(shell, &outcome, elapsed < limit).await;
     let call = Call { elapsed, limit, sizes, end };
@@ -113,12 +115,13 @@ pub async fn run(context: &Context, shell: &Shell, job: Job, after: After) -> Ev
     let start = context.clock.now();
     let body = Bytes::from(job.run_body(&arguments, deadline(start, limit)));
     drop(arguments);
+    shell.logs.begin(job.message.activation_id);
     let begun = Instant::now();
     let outcome = shell.client.run(body, limit, sizes).await;
     let elapsed = begun.elapsed();
     let stale = after == After::Idleness && matches!(outcome, Err(CallError::Refused(_)));
     if stale || response::refuses(&outcome) {
-        return refused(context, job);
+        return refused(context, shell, job);
     }
     let end = end_of(shell, &outcome, elapsed < limit).await;
     let call = Call { elapsed, limit, sizes, end };
@@ -177,8 +180,9 @@ fn journal_start(context: &Context, job: &Job) -> Result<(), Response> {
     })
 }
 
-fn refused(context: &Context, mut job: Job) -> Event<Job, Response> {
+fn refused(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, Response> {
     let id = job.message.activation_id;
+    shell.logs.forget(id);
     debug!(activation.id = %id, "the container refused the activation before it ran: it goes elsewhere");
     if let Err(error) = context.journal.retracted(id) {
         warn!(activation.id = %id, "the journal cannot be written: {error}");
@@ -207,13 +211,14 @@ async fn finish(
     let status = response.status;
     let mut record = of_job(job, times, response);
     conclude(context, job, &record);
-    let limit_bytes = ByteSize::from_mb(executable.action.limits.logs).bytes();
+    let limit_bytes = executable.log_limit();
     let developer_error = status == Status::DeveloperError;
     let ending = match shell.logs.ending(log_bytes) {
         Ending::Sentinels if developer_error || !executable.waits_for_sentinels => Ending::Settled,
         ending => ending,
     };
-    let request = CollectRequest { limit_bytes, ending, developer_error };
+    let activation = message.activation_id;
+    let request = CollectRequest { activation, limit_bytes, ending, developer_error };
     let nothing_to_wait_for = limit_bytes == 0 || ending == Ending::Bytes(0, 0);
     let logs = if nothing_to_wait_for {
         let logs = shell.logs.collect(request).await;

@@ -11,7 +11,7 @@ use common::entity::limits::ByteSize;
 use crate::container::client::RuntimeClient;
 use crate::container::{Container, ContainerSpec, CreateError, EndCause, Pull, RuntimeError};
 use crate::context::Context;
-use crate::job::Job;
+use crate::job::{Executable, Job};
 use crate::logs::LogCollector;
 use crate::pool::keeper::Plan;
 
@@ -36,6 +36,7 @@ pub struct Shell {
     pub client: RuntimeClient,
     /// Reads its output.
     pub logs: LogCollector,
+    marks_logs: bool,
 }
 
 /// What is to be made.
@@ -97,6 +98,7 @@ pub async fn create(context: &Context, name: &str, request: Request) -> Result<S
     };
     let logs = LogCollector::new(source, container.log_framing(), context.clock.clone(), &context.tasks);
     let client = RuntimeClient::new(container.address());
+    let marks_logs = container.marks_logs();
     let shell = Shell {
         name: name.to_owned(),
         container: RwLock::new(Some(container)),
@@ -104,6 +106,7 @@ pub async fn create(context: &Context, name: &str, request: Request) -> Result<S
         is_stem_cell: logs_mb.is_none(),
         client,
         logs,
+        marks_logs,
     };
     match logs_mb {
         Some(logs_mb) => shell.logs.hold(ByteSize::from_mb(logs_mb).bytes()),
@@ -145,7 +148,7 @@ impl Shell {
             return Ok(None);
         }
         let limits = &job.executable.action.limits;
-        self.logs.hold(ByteSize::from_mb(limits.logs).bytes());
+        self.logs.hold(job.executable.log_limit());
         if limits.memory >= self.memory_mb {
             return Ok(None);
         }
@@ -156,6 +159,13 @@ impl Shell {
             None => Ok(()),
         };
         self.tell("shrink", shrunk).map(|()| Some(limits.memory))
+    }
+
+    /// Where runs of this action may overlap and the container can tell them apart: begins to, and returns
+    /// the token that it must be told.
+    pub fn mark_logs(&self, executable: &Executable) -> Option<String> {
+        let marks = self.marks_logs && executable.may_overlap();
+        marks.then(|| self.logs.mark(executable.log_limit()))
     }
 
     /// Pauses it; its connections are closed first.

@@ -16,6 +16,7 @@ const FILES: [(&str, &[(&str, &str)]); 2] = [
             ("server.js", include_str!("../../nodejs/server.js")),
             ("loader.js", include_str!("../../nodejs/loader.js")),
             ("logs.js", include_str!("../../nodejs/logs.js")),
+            ("marks.js", include_str!("../../nodejs/marks.js")),
             ("zip.js", include_str!("../../nodejs/zip.js")),
             ("package.json", include_str!("../../nodejs/package.json")),
             ("package-lock.json", include_str!("../../nodejs/package-lock.json")),

@@ -27,6 +27,7 @@ const NODEJS: Image = Image {
         "runtimes/nodejs/server.js",
         "runtimes/nodejs/loader.js",
         "runtimes/nodejs/logs.js",
+        "runtimes/nodejs/marks.js",
         "runtimes/nodejs/zip.js",
         "runtimes/nodejs/package.json",
         "runtimes/nodejs/package-lock.json",

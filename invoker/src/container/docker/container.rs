@@ -39,6 +39,7 @@ pub struct DockerContainer {
     /// Given back by hand.
     hold: ManuallyDrop<Hold>,
     framing: LogFraming,
+    marks: bool,
     logs: Option<LogSource>,
     cgroup: Option<Cgroup>,
     suspension: Mutex<Suspension>,
@@ -53,6 +54,17 @@ pub struct Hold {
     pub name: Held,
     /// Whether the daemon answers.
     pub health: Arc<Health>,
+}
+
+/// A container's output and what its image promises of it.
+#[derive(Debug)]
+pub struct Output {
+    /// How an activation's end is found.
+    pub framing: LogFraming,
+    /// Whether it can be marked.
+    pub marks: bool,
+    /// The output.
+    pub logs: LogSource,
 }
 
 /// How it is held at the moment.
@@ -74,14 +86,14 @@ impl DockerContainer {
         daemon: Daemon,
         id: String,
         hold: Hold,
-        framing: LogFraming,
-        logs: LogSource,
+        output: Output,
         cgroup: Option<Cgroup>,
     ) -> Self {
         let suspension = Mutex::new(Suspension::None);
         let name = hold.name.as_str().to_owned();
         let hold = ManuallyDrop::new(hold);
-        Self { daemon, id, name, hold, framing, logs: Some(logs), cgroup, suspension }
+        let Output { framing, marks, logs } = output;
+        Self { daemon, id, name, hold, framing, marks, logs: Some(logs), cgroup, suspension }
     }
 
     fn suspension(&self) -> MutexGuard<'_, Suspension> {
@@ -126,6 +138,10 @@ impl Container for DockerContainer {
 
     fn log_framing(&self) -> LogFraming {
         self.framing
+    }
+
+    fn marks_logs(&self) -> bool {
+        self.marks
     }
 
     fn take_logs(&mut self) -> Option<LogSource> {

@@ -21,9 +21,9 @@ use futures::{Stream, StreamExt};
 use tokio::sync::mpsc::Sender;
 use tracing::{debug, warn};
 
-use super::container::{DockerContainer, Hold, cgroup};
+use super::container::{DockerContainer, Hold, Output, cgroup};
 use super::daemon::{Daemon, status_of};
-use super::{DockerConfig, DockerRuntime, LABEL_FRAMING, LABEL_INSTANCE, LABEL_RUN};
+use super::{DockerConfig, DockerRuntime, LABEL_FRAMING, LABEL_INSTANCE, LABEL_MARKS, LABEL_RUN};
 use crate::container::freezer::Cgroup;
 use crate::container::{
     ContainerSpec, CreateError, LogChunk, LogFraming, LogSource, LogStream, Pull, RuntimeError,
@@ -74,7 +74,9 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
     };
     match start(runtime, spec, &id).await {
         Ok((logs, cgroup)) => {
-            Ok(DockerContainer::new(runtime.daemon.clone(), id, hold, framing, logs, cgroup))
+            let daemon = runtime.daemon.clone();
+            let output = Output { framing, marks: marks(&image), logs };
+            Ok(DockerContainer::new(daemon, id, hold, output, cgroup))
         }
         Err(error) => {
             let daemon = runtime.daemon.clone();
@@ -164,11 +166,18 @@ async fn forward(
 }
 
 fn framing(image: &ImageInspect) -> LogFraming {
-    let labels = image.config.as_ref().and_then(|config| config.labels.as_ref());
-    match labels.and_then(|labels| labels.get(LABEL_FRAMING)).map(String::as_str) {
+    match label(image, LABEL_FRAMING) {
         Some("counted") => LogFraming::Counted,
         _ => LogFraming::Sentinels,
     }
+}
+
+fn marks(image: &ImageInspect) -> bool {
+    framing(image) == LogFraming::Counted && label(image, LABEL_MARKS) == Some("activations")
+}
+
+fn label<'a>(image: &'a ImageInspect, name: &str) -> Option<&'a str> {
+    image.config.as_ref()?.labels.as_ref()?.get(name).map(String::as_str)
 }
 
 /// The whole request: limits, capabilities, labels.

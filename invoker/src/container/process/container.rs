@@ -101,16 +101,19 @@ pub struct ProcessContainer {
     marker: String,
     directory: PathBuf,
     address: SocketAddr,
+    marks: bool,
     logs: Option<LogSource>,
 }
 
 impl ProcessContainer {
-    /// Takes over a started child; `place` is its name, marker and directory.
+    /// Takes over a started child; `place` is its name, marker and directory, `marks` whether its server
+    /// can mark its output.
     pub fn start(
         mut child: Child,
         process: Arc<Process>,
         place: (String, String, PathBuf),
         address: SocketAddr,
+        marks: bool,
         clock: Arc<dyn Clock>,
         tasks: &Shutdown,
     ) -> Self {
@@ -123,7 +126,7 @@ impl ProcessContainer {
         }
         tasks.spawn("reaper", process.clone().reap(child));
         let (name, marker, directory) = place;
-        Self { process, name, marker, directory, address, logs: Some(logs) }
+        Self { process, name, marker, directory, address, marks, logs: Some(logs) }
     }
 }
 
@@ -167,6 +170,10 @@ impl Container for ProcessContainer {
 
     fn log_framing(&self) -> LogFraming {
         LogFraming::Counted
+    }
+
+    fn marks_logs(&self) -> bool {
+        self.marks
     }
 
     fn take_logs(&mut self) -> Option<LogSource> {

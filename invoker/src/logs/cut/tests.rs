@@ -21,7 +21,7 @@ fn feed(cutter: &mut Cutter, output: &[(LogStream, &str)]) {
 
 /// The lines without their times: `o:text`, `e:text`.
 fn short(piece: &Piece) -> Vec<String> {
-    let text = |line: &String| line[31..].replacen("std", "", 1);
+    let text = |(_, line): &(u64, String)| line[31..].replacen("std", "", 1);
     let first =
         |line: String| format!("{}{}", &line[..1], &line[line.find(':').unwrap()..]).replacen(": ", ":", 1);
     piece.lines.iter().map(|line| first(text(line))).collect()
@@ -104,7 +104,8 @@ fn long_lines_are_split_as_docker_does() {
             cutter.push(Stdout, AT, piece);
         }
         let piece = cutter.cut(Cut::Bytes(text.len() as u64, 0), LOTS);
-        let found: Vec<_> = piece.lines.iter().map(|line| line.len() - "time stdout: ".len() - 26).collect();
+        let found: Vec<_> =
+            piece.lines.iter().map(|(_, line)| line.len() - "time stdout: ".len() - 26).collect();
         assert_eq!(found, lengths);
     }
 }

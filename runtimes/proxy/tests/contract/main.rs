@@ -9,5 +9,6 @@
 
 mod harness;
 mod nodejs;
+mod nodejs_marks;
 mod proxy;
 mod python;

@@ -320,7 +320,7 @@ fn runs_overlap_only_where_that_was_allowed() {
 }
 
 /// Each line of code prints something on one of the streams; how much is given beside it.
-const WAYS_TO_PRINT: [(&str, usize, usize); 19] = [
+pub const WAYS_TO_PRINT: [(&str, usize, usize); 19] = [
     ("console.log('ü')", 3, 0),
     ("console.error('abc')", 0, 4),
     ("process.stdout.write(Buffer.from('abc'))", 3, 0),
