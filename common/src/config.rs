@@ -496,6 +496,14 @@ pub struct DockerConfig {
     /// they stand between commas.
     #[serde(deserialize_with = "texts")]
     pub denied_networks: Vec<String>,
+    /// Processes and threads of a container.
+    pub pids: i64,
+    /// Open files of a process.
+    pub open_files: i64,
+    /// The largest file that a container may write.
+    pub file_size: ByteSize,
+    /// What a container may write to disk in all; 0 is no limit.
+    pub disk: ByteSize,
 }
 
 /// A list, or one text with commas, as the environment has it.
@@ -516,7 +524,14 @@ fn texts<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String
 
 impl Default for DockerConfig {
     fn default() -> Self {
-        Self { parallel_runs: 10, denied_networks: Vec::new() }
+        Self {
+            parallel_runs: 10,
+            denied_networks: Vec::new(),
+            pids: 1024,
+            open_files: 1024,
+            file_size: ByteSize::from_mb(512),
+            disk: ByteSize::from_mb(1024),
+        }
     }
 }
 

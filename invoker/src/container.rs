@@ -135,6 +135,8 @@ pub enum LogFraming {
 pub enum EndCause {
     /// It, or a process in it, was killed for want of memory.
     OutOfMemory,
+    /// It had written more than it may, and was killed.
+    OutOfDisk,
     /// Its main process ended, with this code if one is known (128 + signal for a signal).
     Exited(Option<i64>),
     /// It still runs.

@@ -172,8 +172,7 @@ impl Program {
         let instance_word = paths::instance(&args.node.state_dir, &format!("invoker{number}"))?;
         let mut docker = DockerConfig::new(&instance_word, place.journal.run(), args.api_port);
         docker.api_host = args.api_host.clone();
-        docker.parallel_creations = config.docker.parallel_runs;
-        docker.blocked_networks = invoker::container::docker::denied_networks(&config.docker)?;
+        docker.take(&config.docker)?;
         stage.wait_for("Docker cannot be used");
         let runtime = loop {
             match DockerRuntime::start(docker.clone(), clock.clone(), background.clone()).await {

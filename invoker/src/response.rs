@@ -16,6 +16,8 @@ use crate::container::{CreateError, EndCause};
 pub const ABNORMAL_RUN: &str = "The action did not produce a valid response and exited unexpectedly.";
 const ABNORMAL_INIT: &str = "The action did not initialize and exited unexpectedly.";
 const OUT_OF_MEMORY: &str = "The action exhausted its memory and was aborted.";
+/// Upstream has no such limit.
+const OUT_OF_DISK: &str = "The action exhausted its disk space and was aborted.";
 
 /// What one call took, and what may be known of the container after it.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +72,7 @@ pub fn of_init(outcome: &Result<Answer, CallError>, call: &Call) -> Result<(), R
             }
         }
         Err(_) if call.end == EndCause::OutOfMemory => developer(OUT_OF_MEMORY.to_owned()),
+        Err(_) if call.end == EndCause::OutOfDisk => developer(OUT_OF_DISK.to_owned()),
         Err(CallError::Timeout) => developer(format!(
             "The action exceeded its time limits of {limit} milliseconds during initialization."
         )),
@@ -86,6 +89,7 @@ pub fn of_run(outcome: &Result<Answer, CallError>, call: &Call) -> Response {
         _ if call.timed_out() => return late(),
         Err(CallError::Timeout) => return late(),
         Err(_) if call.end == EndCause::OutOfMemory => return developer(OUT_OF_MEMORY.to_owned()),
+        Err(_) if call.end == EndCause::OutOfDisk => return developer(OUT_OF_DISK.to_owned()),
         Err(_) => return developer(ABNORMAL_RUN.to_owned()),
         Ok(answer) => answer,
     };
@@ -200,6 +204,7 @@ mod tests {
             (answer(500, r#"{"a":1}"#), normal, 2, format!(r#"{{"error":"{invalid}: {{\"a\":1}}"}}"#)),
             (lost(), normal, 2, format!(r#"{{"error":"{ABNORMAL_RUN}"}}"#)),
             (lost(), call(5, EndCause::OutOfMemory), 2, format!(r#"{{"error":"{OUT_OF_MEMORY}"}}"#)),
+            (lost(), call(5, EndCause::OutOfDisk), 2, format!(r#"{{"error":"{OUT_OF_DISK}"}}"#)),
             (
                 answer(200, r#"{"a":1}"#),
                 call(1000, EndCause::Running),
@@ -239,6 +244,7 @@ mod tests {
             (answer(502, ""), normal, "The action failed during initialization."),
             (lost(), normal, ABNORMAL_INIT),
             (lost(), call(5, EndCause::OutOfMemory), OUT_OF_MEMORY),
+            (lost(), call(5, EndCause::OutOfDisk), OUT_OF_DISK),
             (
                 answer(502, "x"),
                 call(1000, EndCause::Running),

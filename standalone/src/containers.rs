@@ -10,7 +10,7 @@ use common::config::Config;
 use common::manifest::Manifest;
 use common::shutdown::Shutdown;
 use invoker::container::ContainerRuntime as Runtime;
-use invoker::container::docker::{self, DockerConfig, DockerRuntime, daemon};
+use invoker::container::docker::{DockerConfig, DockerRuntime, daemon};
 use invoker::container::process::{ProcessConfig, ProcessRuntime};
 
 use crate::args::ContainerRuntime;
@@ -112,8 +112,7 @@ pub async fn start(choice: &Choice, needs: Needs<'_>) -> anyhow::Result<Started>
 async fn start_docker(needs: Needs<'_>) -> anyhow::Result<Started> {
     let port = needs.api.port();
     let mut config = DockerConfig::new(needs.data.instance(), needs.run, port);
-    config.parallel_creations = needs.config.docker.parallel_runs;
-    config.blocked_networks = docker::denied_networks(&needs.config.docker)?;
+    config.take(&needs.config.docker)?;
     let runtime =
         DockerRuntime::start(config, needs.clock, needs.tasks).await.context("Docker cannot be used")?;
     let also_listen = Some(SocketAddr::from((runtime.gateway(), port)));
@@ -130,6 +129,8 @@ fn start_processes(needs: Needs<'_>) -> anyhow::Result<Started> {
     let mut config = ProcessConfig::new(own_program()?, &directory, needs.run)
         .with_python(&launchers)
         .with_nodejs(&launchers, &modules.join("node_modules"));
+    config.nofile = needs.config.docker.open_files.unsigned_abs();
+    config.fsize_mb = needs.config.docker.file_size.mb();
     config.prefix = vec![ACTION_PROXY.to_owned()];
     config.api_host = format!("http://{}", needs.api);
     let runtime = ProcessRuntime::start(config, needs.clock, needs.tasks.clone())

@@ -10,6 +10,7 @@ pub mod addresses;
 pub mod container;
 pub mod create;
 pub mod daemon;
+pub mod disk;
 pub mod firewall;
 pub mod health;
 pub mod network;
@@ -29,6 +30,7 @@ use tracing::{debug, info, warn};
 
 use self::addresses::Addresses;
 use self::daemon::Daemon;
+use self::disk::Disks;
 use self::firewall::{Firewall, Isolation, Network};
 use self::health::{Health, Surroundings};
 use self::network::Bridge;
@@ -67,6 +69,10 @@ pub struct DockerConfig {
     pub pids: i64,
     /// Open files a process.
     pub nofile: i64,
+    /// The largest file a container may write, in bytes.
+    pub file_size: i64,
+    /// What a container may write to disk in all, in bytes; 0 is no limit.
+    pub disk: u64,
     /// Networks that actions must not reach: the platform's own.
     pub blocked_networks: Vec<Network>,
 }
@@ -83,22 +89,31 @@ impl DockerConfig {
             parallel_creations: 10,
             pids: 1024,
             nofile: 1024,
+            file_size: 512 << 20,
+            disk: 1 << 30,
             blocked_networks: Vec::new(),
         }
     }
-}
 
-/// The networks that settings deny to actions.
-///
-/// # Errors
-///
-/// If one of them is no network; the text names the setting.
-pub fn denied_networks(settings: &Settings) -> anyhow::Result<Vec<Network>> {
-    let parse = |text: &String| {
-        text.parse()
-            .with_context(|| format!("configuration: whisk.docker.denied-networks: '{text}' is no network"))
-    };
-    settings.denied_networks.iter().map(parse).collect()
+    /// Takes over what settings say.
+    ///
+    /// # Errors
+    ///
+    /// If a network is none; the text names the setting.
+    pub fn take(&mut self, settings: &Settings) -> anyhow::Result<()> {
+        let parse = |text: &String| {
+            text.parse().with_context(|| {
+                format!("configuration: whisk.docker.denied-networks: '{text}' is no network")
+            })
+        };
+        self.blocked_networks = settings.denied_networks.iter().map(parse).collect::<Result<_, _>>()?;
+        self.parallel_creations = settings.parallel_runs;
+        self.pids = settings.pids;
+        self.nofile = settings.open_files;
+        self.file_size = i64::try_from(settings.file_size.bytes()).unwrap_or(i64::MAX);
+        self.disk = settings.disk.bytes();
+        Ok(())
+    }
 }
 
 /// Docker, with this instance's network and firewall.
@@ -111,9 +126,10 @@ pub struct DockerRuntime {
     isolation: Isolation,
     creations: Semaphore,
     health: Arc<Health>,
-    /// Stops watching the daemon.
+    /// Stops watching the daemon and what containers write.
     own: Shutdown,
     pulls: Pulls,
+    disks: Arc<Disks>,
     clock: Arc<dyn Clock>,
     tasks: Shutdown,
 }
@@ -156,7 +172,24 @@ impl DockerRuntime {
         let creations = Semaphore::new(config.parallel_creations.max(1));
         let addresses = Addresses::new(bridge.subnet, bridge.gateway);
         let pulls = Pulls::default();
-        Ok(Self { daemon, config, bridge, addresses, isolation, creations, health, own, pulls, clock, tasks })
+        let disks = Arc::new(Disks::new(&daemon, config.disk).await);
+        if config.disk > 0 {
+            tasks.spawn("disks", disks.clone().keep(daemon.clone(), own.clone()));
+        }
+        Ok(Self {
+            daemon,
+            config,
+            bridge,
+            addresses,
+            isolation,
+            creations,
+            health,
+            own,
+            pulls,
+            disks,
+            clock,
+            tasks,
+        })
     }
 
     /// The host's address on the bridge, where the platform's API must listen for actions.

@@ -118,6 +118,13 @@ impl Cgroup {
         }
     }
 
+    /// The ids of its processes, as they are seen from here; none where they cannot be seen.
+    pub fn processes(&self) -> Vec<i32> {
+        let (Cgroup::V1 { freezer: directory, .. } | Cgroup::V2(directory)) = self;
+        let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+        text.lines().filter_map(|line| line.parse().ok()).filter(|process| *process > 0).collect()
+    }
+
     /// Whether the kernel killed a process in it for want of memory.
     pub fn was_out_of_memory(&self) -> bool {
         let file = match self {

@@ -109,11 +109,10 @@ impl ProcessConfig {
     fn command_line(&self, launcher: &Launcher, directory: &Path) -> (Vec<OsString>, Vec<(String, String)>) {
         let mut line: Vec<OsString> = vec![self.exe.clone().into()];
         line.extend(self.prefix.iter().map(OsString::from));
-        let nofile = self.nofile.to_string();
+        let (nofile, fsize) = (self.nofile.to_string(), self.fsize_mb.to_string());
         let die = format!("--die-with-parent={}", std::process::id());
         let (own, command, env): (Vec<OsString>, _, _) = match launcher {
             Launcher::Proxied { command } => {
-                let fsize = self.fsize_mb.to_string();
                 let mut own: Vec<OsString> =
                     vec!["serve".into(), "--listen-stdin".into(), "--workdir".into()];
                 own.push(directory.into());
@@ -121,7 +120,8 @@ impl ProcessConfig {
                 (own, command, vec![])
             }
             Launcher::Serving { command, env } => {
-                let own = ["exec", &*die, "--nofile", &nofile].map(OsString::from).to_vec();
+                let own =
+                    ["exec", &*die, "--nofile", &nofile, "--fsize-mb", &fsize].map(OsString::from).to_vec();
                 let mut env = env.clone();
                 env.push(("OXWHISK_LISTEN_STDIN".to_owned(), "1".to_owned()));
                 (own, command, env)

@@ -16,6 +16,7 @@ use tracing::debug;
 
 use super::addresses::Lease;
 use super::daemon::{Daemon, status_of};
+use super::disk::Watched;
 use super::health::{Health, Held};
 use crate::container::freezer::Cgroup;
 use crate::container::{Container, EndCause, LogFraming, LogSource, RuntimeError};
@@ -27,6 +28,8 @@ const LOOK_FIRST: Duration = Duration::from_millis(5);
 const LOOK_LAST: Duration = Duration::from_millis(50);
 /// To remove it, from a daemon that is there.
 const ATTEMPTS: usize = 3;
+/// The exit code of what SIGKILL ended.
+const KILLED: i64 = 128 + 9;
 /// For one look, however little time is left.
 const LOOK_LIMIT: Duration = Duration::from_millis(500);
 
@@ -43,6 +46,7 @@ pub struct DockerContainer {
     logs: Option<LogSource>,
     cgroup: Option<Cgroup>,
     suspension: Mutex<Suspension>,
+    disk: Arc<Watched>,
 }
 
 /// What is held for a container until it is removed.
@@ -88,21 +92,22 @@ impl DockerContainer {
         hold: Hold,
         output: Output,
         cgroup: Option<Cgroup>,
+        disk: Arc<Watched>,
     ) -> Self {
         let suspension = Mutex::new(Suspension::None);
         let name = hold.name.as_str().to_owned();
         let hold = ManuallyDrop::new(hold);
         let Output { framing, marks, logs } = output;
-        Self { daemon, id, name, hold, framing, marks, logs: Some(logs), cgroup, suspension }
+        Self { daemon, id, name, hold, framing, marks, logs: Some(logs), cgroup, suspension, disk }
     }
 
     fn suspension(&self) -> MutexGuard<'_, Suspension> {
         self.suspension.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn state(&self) -> Option<EndCause> {
+    async fn state(&self, was_short: bool) -> Option<EndCause> {
         match timeout(LOOK_LIMIT, self.daemon.docker.inspect_container(&self.id, None)).await {
-            Ok(Ok(inspected)) => inspected.state.map(|state| judge(&state)),
+            Ok(Ok(inspected)) => inspected.state.map(|state| judge(&state, was_short, self.framing)),
             Ok(Err(error)) if status_of(&error) == Some(404) => Some(EndCause::Exited(None)),
             Ok(Err(error)) => {
                 debug!(container.id = %self.id, %error, "its state cannot be asked");
@@ -113,12 +118,17 @@ impl DockerContainer {
     }
 }
 
-/// Newer daemons set the flag while the container still runs.
-fn judge(state: &ContainerState) -> EndCause {
-    match (state.oom_killed, state.running) {
-        (Some(true), _) => EndCause::OutOfMemory,
-        (_, Some(true)) => EndCause::Running,
-        _ => EndCause::Exited(state.exit_code),
+/// `was_short`: the kernel has killed a process in it, at some time, as the daemon's flag says too. In our
+/// images the first process ends with the action, by the signal that ended that; what else was killed, the
+/// action may have survived long ago. In other images the action may be a child whose end shows nowhere.
+fn judge(state: &ContainerState, was_short: bool, framing: LogFraming) -> EndCause {
+    let was_short = was_short || state.oom_killed == Some(true);
+    let is_foreign = framing == LogFraming::Sentinels;
+    match (state.running, state.exit_code) {
+        _ if was_short && is_foreign => EndCause::OutOfMemory,
+        (Some(true), _) => EndCause::Running,
+        (_, Some(KILLED)) if was_short => EndCause::OutOfMemory,
+        (_, code) => EndCause::Exited(code),
     }
 }
 
@@ -153,6 +163,7 @@ impl Container for DockerContainer {
             match cgroup.freeze().await {
                 Ok(()) => {
                     *self.suspension() = Suspension::Frozen;
+                    self.disk.stands_still(true);
                     return Ok(());
                 }
                 Err(error) => {
@@ -162,6 +173,7 @@ impl Container for DockerContainer {
         }
         self.daemon.docker.pause_container(&self.id).await.map_err(Daemon::fault("pause", &self.name))?;
         *self.suspension() = Suspension::Paused;
+        self.disk.stands_still(true);
         Ok(())
     }
 
@@ -178,6 +190,7 @@ impl Container for DockerContainer {
             }
         }
         *self.suspension() = Suspension::None;
+        self.disk.stands_still(false);
         Ok(())
     }
 
@@ -205,12 +218,14 @@ impl Container for DockerContainer {
     async fn cause_of_end(&self, within: Duration) -> EndCause {
         let deadline = Instant::now() + within;
         let mut pause = LOOK_FIRST;
+        // Once its first process has ended, its cgroup is gone, and nothing else tells.
+        let mut was_short = false;
         loop {
-            // A process that is not the main one may have been killed: then the container runs on.
-            if self.cgroup.as_ref().is_some_and(Cgroup::was_out_of_memory) {
-                return EndCause::OutOfMemory;
+            was_short |= self.cgroup.as_ref().is_some_and(Cgroup::was_out_of_memory);
+            if self.disk.is_over() {
+                return EndCause::OutOfDisk;
             }
-            let seen = self.state().await;
+            let seen = self.state(was_short).await;
             match seen {
                 Some(EndCause::OutOfMemory | EndCause::Exited(_)) => {
                     return seen.unwrap_or(EndCause::Running);
@@ -254,14 +269,21 @@ mod tests {
             exit_code: Some(exit_code),
             ..Default::default()
         };
-        for (state, expected) in [
-            (state(true, false, 137), EndCause::OutOfMemory),
-            (state(true, true, 0), EndCause::OutOfMemory),
-            (state(false, true, 0), EndCause::Running),
-            (state(false, false, 137), EndCause::Exited(Some(137))),
-            (state(false, false, 0), EndCause::Exited(Some(0))),
+        let (ours, foreign) = (LogFraming::Counted, LogFraming::Sentinels);
+        for (state, was_short, framing, expected) in [
+            (state(true, false, 137), false, ours, EndCause::OutOfMemory),
+            (state(false, false, 137), true, ours, EndCause::OutOfMemory),
+            (state(true, true, 0), true, ours, EndCause::Running),
+            // A child was killed before, but that is not what ended it.
+            (state(true, false, 1), true, ours, EndCause::Exited(Some(1))),
+            (state(true, false, 1), true, foreign, EndCause::OutOfMemory),
+            (state(true, true, 0), false, foreign, EndCause::OutOfMemory),
+            (state(false, true, 0), true, foreign, EndCause::OutOfMemory),
+            (state(false, true, 0), false, ours, EndCause::Running),
+            (state(false, false, 137), false, ours, EndCause::Exited(Some(137))),
+            (state(false, false, 0), false, foreign, EndCause::Exited(Some(0))),
         ] {
-            assert_eq!(judge(&state), expected, "{state:?}");
+            assert_eq!(judge(&state, was_short, framing), expected, "{state:?}");
         }
     }
 }

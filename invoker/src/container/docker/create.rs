@@ -65,9 +65,21 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
     })?;
     let hold = Hold { lease, name: runtime.health.hold(&spec.name), health: runtime.health.clone() };
     let framing = framing(&image);
-    let body = body(&runtime.config, &runtime.bridge.network, hold.lease.address(), spec, &image, framing);
+    let address = hold.lease.address();
+    let mut body = body(&runtime.config, &runtime.bridge.network, address, spec, &image, framing);
+    let storage = runtime.disks.option();
+    if let Some(host) = &mut body.host_config {
+        host.storage_opt = storage.map(|size| HashMap::from([("size".to_owned(), size)]));
+    }
     let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
-    let id = match docker.create_container(Some(options), body).await {
+    let created = match docker.create_container(Some(options.clone()), body.clone()).await {
+        Err(error) if runtime.disks.is_refused(&error.to_string()) => {
+            body.host_config.iter_mut().for_each(|host| host.storage_opt = None);
+            docker.create_container(Some(options), body).await
+        }
+        created => created,
+    };
+    let id = match created {
         Ok(created) => created.id,
         // Without an answer it may be there or not; if it is, it is a stray when the daemon is back.
         Err(error) => return Err(blame(Daemon::fault("create container", &spec.name)(error), tolerated)),
@@ -76,7 +88,8 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
         Ok((logs, cgroup)) => {
             let daemon = runtime.daemon.clone();
             let output = Output { framing, marks: marks(&image), logs };
-            Ok(DockerContainer::new(daemon, id, hold, output, cgroup))
+            let disk = runtime.disks.watch(&id, cgroup.clone());
+            Ok(DockerContainer::new(daemon, id, hold, output, cgroup, disk))
         }
         Err(error) => {
             let daemon = runtime.daemon.clone();
@@ -197,11 +210,12 @@ fn body(
         LogFraming::Sentinels => (None, KEPT_CAPABILITIES.map(str::to_owned).to_vec()),
     };
     let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-    let nofile = ResourcesUlimits {
-        name: Some("nofile".to_owned()),
-        soft: Some(config.nofile),
-        hard: Some(config.nofile),
+    let ulimit = |name: &str, limit| ResourcesUlimits {
+        name: Some(name.to_owned()),
+        soft: Some(limit),
+        hard: Some(limit),
     };
+    let ulimits = [("nofile", config.nofile), ("fsize", config.file_size), ("core", 0)];
     let endpoint = EndpointSettings {
         ipam_config: Some(EndpointIpamConfig {
             ipv4_address: Some(address.to_string()),
@@ -222,7 +236,7 @@ fn body(
             memory_swap: Some(memory),
             cpu_shares: Some(i64::try_from(spec.cpu_shares).unwrap_or(i64::MAX)),
             pids_limit: Some(config.pids),
-            ulimits: Some(vec![nofile]),
+            ulimits: Some(ulimits.map(|(name, limit)| ulimit(name, limit)).to_vec()),
             cap_drop: Some(vec!["ALL".to_owned()]),
             cap_add: Some(kept),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
@@ -277,6 +291,10 @@ mod tests {
             assert_eq!(host.cap_add.unwrap().len(), kept);
             assert_eq!((host.memory, host.memory_swap), (Some(256 << 20), Some(256 << 20)));
             assert_eq!((host.pids_limit, host.cpu_shares), (Some(1024), Some(512)));
+            let ulimits = host.ulimits.unwrap();
+            let hard: Vec<_> =
+                ulimits.iter().map(|limit| (limit.name.as_deref().unwrap(), limit.hard)).collect();
+            assert_eq!(hard, [("nofile", Some(1024)), ("fsize", Some(512 << 20)), ("core", Some(0))]);
             assert_eq!(host.security_opt.unwrap(), ["no-new-privileges"]);
             assert_eq!(host.log_config.unwrap().typ.unwrap(), "none");
             assert_eq!(host.port_bindings, None);

@@ -80,7 +80,8 @@ fn command_lines_are_what_the_proxy_expects() {
                   --fsize-mb 512 -- python3 /l/python/launcher.py"
     );
     let nodejs = format!(
-        "/bin/ox action-proxy exec --die-with-parent={pid} --nofile 1024 -- node /l/nodejs/server.js"
+        "/bin/ox action-proxy exec --die-with-parent={pid} --nofile 1024 --fsize-mb 512 \
+         -- node /l/nodejs/server.js"
     );
     assert_eq!(line("python"), (python, 0));
     assert_eq!(line("nodejs"), (nodejs, 2));

@@ -1,0 +1,84 @@
+//! The server that all cases share, with limits that are soon reached, and the languages.
+
+use invoker::container::docker::daemon;
+use serde_json::{Value, json};
+use tests::namespace::Namespace;
+use tests::place;
+use tests::platform::{Left, Platform};
+use tests::server::Options;
+use tests::whisk::Whisk;
+use tokio::sync::OnceCell;
+
+/// Processes and threads of a container; the runtimes themselves have some.
+pub const PIDS: u64 = 128;
+/// Open files of a process.
+pub const OPEN_FILES: u64 = 256;
+/// The largest file, in bytes.
+pub const FILE_SIZE: u64 = 16 << 20;
+
+const SETTINGS: &str = "
+[whisk.docker]
+pids = 128
+open-files = 256
+file-size = '16 MB'
+disk = '64 MB'
+";
+
+/// Folder, extension, kind and image of each language.
+const LANGUAGES: [(&str, &str, &str, &str); 2] = [
+    ("nodejs", "js", "nodejs:default", "oxwhisk/action-nodejs-v20:latest"),
+    ("python", "py", "python:default", "oxwhisk/action-python-v3.13:latest"),
+];
+
+/// A namespace, and the language that its actions are written in.
+pub struct Site {
+    pub me: Namespace,
+    folder: &'static str,
+    extension: &'static str,
+    kind: &'static str,
+}
+
+impl Site {
+    /// Nothing, said loudly, where there is no Docker or no image.
+    pub async fn of(language: &str) -> Option<Self> {
+        let (folder, extension, kind, image) =
+            LANGUAGES.into_iter().find(|(folder, ..)| *folder == language).expect("the language is known");
+        let is_docker = std::env::var("OXWHISK_TEST_RUNTIME").map_or(true, |runtime| runtime != "process");
+        if !is_docker || !daemon::has_images(None, &[image]).await {
+            let missing = format!("no Docker daemon with the image {image}");
+            assert_ne!(std::env::var("OXWHISK_TEST_DOCKER").as_deref(), Ok("required"), "{missing}");
+            eprintln!("SKIPPED, NOT TESTED: {missing}");
+            return None;
+        }
+        let me = shared().await.namespace().await;
+        Some(Self { me, folder, extension, kind })
+    }
+
+    /// Makes the action of this file.
+    pub async fn put(&self, file: &str, limits: &Value) -> String {
+        let path = place::workspace().join("tests/limits").join(self.folder);
+        let path = path.join(format!("{file}.{}", self.extension));
+        let code =
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let body = json!({
+            "exec": { "kind": self.kind, "code": code },
+            "limits": limits,
+            "parameters": [{ "key": "TROUBLE", "value": "", "init": true }],
+        });
+        self.me.create(file.replace('_', "-").as_str(), &body).await
+    }
+}
+
+async fn shared() -> Whisk {
+    static SHARED: OnceCell<(Whisk, Left)> = OnceCell::const_new();
+    let start = async || {
+        let options = Options {
+            container_runtime: "docker".to_owned(),
+            config: Some(SETTINGS.to_owned()),
+            ..Options::default()
+        };
+        let platform = Platform::start(options).await;
+        (platform.whisk(), platform.leave_to_guard())
+    };
+    SHARED.get_or_init(start).await.0.clone()
+}
