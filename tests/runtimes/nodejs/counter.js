@@ -1,0 +1,4 @@
+let count = 0;
+function main() {
+    return { count: ++count };
+}

@@ -1,0 +1,3 @@
+function main() {
+    return { left: Number(process.env.__OW_DEADLINE) - Date.now() };
+}

@@ -1,0 +1,2 @@
+const greeter = require('greeter');
+exports.main = ({ name }) => greeter(name);

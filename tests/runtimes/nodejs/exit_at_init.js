@@ -1,0 +1,4 @@
+process.exit(3);
+function main() {
+    return {};
+}

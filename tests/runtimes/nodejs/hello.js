@@ -1,0 +1,3 @@
+function main({ name = 'stranger' }) {
+    return { greeting: `Hello ${name}!` };
+}

@@ -1,0 +1,1 @@
+exports.niam = args => args;

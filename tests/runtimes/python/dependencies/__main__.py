@@ -1,0 +1,5 @@
+from greeter import greet
+
+
+def main(args):
+    return greet(args["name"])
