@@ -158,6 +158,19 @@ pub enum CreateError {
         #[source]
         source: RuntimeError,
     },
+    /// A whisk error: without Docker, this machine's own interpreter would run the action.
+    #[error(
+        "There is no '{program}' on this machine to run {kind} with: install it (Debian's package: {package}), or let \
+         actions run in Docker."
+    )]
+    NoInterpreter {
+        /// The kind of the action.
+        kind: String,
+        /// The program that is missing.
+        program: String,
+        /// What to install.
+        package: &'static str,
+    },
     /// A developer error: the image's command is not in it.
     #[error("executable file not found in image {image}")]
     CommandNotFound {

@@ -122,12 +122,14 @@ async fn start_docker(needs: Needs<'_>) -> anyhow::Result<Started> {
 fn start_processes(needs: Needs<'_>) -> anyhow::Result<Started> {
     let directory = needs.data.join("run");
     let launchers = needs.data.join("launchers");
-    for family in ["nodejs", "python"] {
+    for family in ["nodejs", "php", "python", "ruby"] {
         action_proxy::launchers::install(&launchers, family).context("the launchers of actions")?;
     }
     let modules = node_modules::folder(&launchers)?;
     let mut config = ProcessConfig::new(own_program()?, &directory, needs.run)
         .with_python(&launchers)
+        .with_ruby(&launchers)
+        .with_php(&launchers)
         .with_nodejs(&launchers, &modules.join("node_modules"));
     config.nofile = needs.config.docker.open_files.unsigned_abs();
     config.fsize_mb = needs.config.docker.file_size.mb();

@@ -17,7 +17,12 @@ use crate::stack::Stack;
 /// Whom this machine trusts; builds that download may have to.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The runtime images.
-const RUNTIMES: [&str; 2] = ["oxwhisk/action-nodejs-v20", "oxwhisk/action-python-v3.13"];
+const RUNTIMES: [&str; 4] = [
+    "oxwhisk/action-nodejs-v20",
+    "oxwhisk/action-python-v3.13",
+    "oxwhisk/action-ruby-v3.3",
+    "oxwhisk/action-php-v8.4",
+];
 
 /// The label of what build stages leave.
 const STAGES: &str = "oxwhisk.stage=build";

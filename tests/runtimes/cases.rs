@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use crate::container::Response;
-use crate::language::Code;
+use crate::language::{Code, Own};
 use crate::session::{API_HOST, Session};
 
 type Outcome = anyhow::Result<()>;
@@ -310,4 +310,23 @@ async fn many_runs(it: &mut Session<'_>) -> Outcome {
         same("the count", &it.run(json!({})).await?.body, &json!({ "count": count }))?;
     }
     Ok(())
+}
+
+/// A case that only one language has.
+pub async fn own(it: &mut Session<'_>, case: &Own) -> Outcome {
+    let main = case.main.as_ref().unwrap_or(&it.language.main).clone();
+    let init = it.try_init(&case.source, &main, json!({})).await?.context("no answer to /init")?;
+    let args = if case.args.is_null() { json!({}) } else { case.args.clone() };
+    let response = match init.status {
+        200 => it.try_run(args, json!({})).await?.context("no answer to /run")?,
+        _ => init,
+    };
+    match &case.result {
+        Some(result) => {
+            same("the status", response.status, 200)?;
+            same("the result", &response.body, result)?;
+        }
+        None => holds("the error", &response.error(), case.error.as_deref().unwrap_or_default())?,
+    }
+    case.stderr.iter().try_for_each(|part| holds("stderr", &response.stderr, part))
 }

@@ -12,10 +12,10 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use bollard::Docker;
 use bollard::container::LogOutput;
-use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::models::{ContainerCreateBody, HostConfig, NetworkCreateRequest};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptions, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, WaitContainerOptions,
+    ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptions,
 };
 use common::shutdown::Shutdown;
 use futures::StreamExt;
@@ -30,7 +30,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 const FRAMING: &str = "oxwhisk.log-framing";
 const LOG_BYTES: &str = "x-oxwhisk-log-bytes";
 const SENTINEL: &str = "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX\n";
-/// Whose containers they are: the process that made them.
+/// Whose containers and whose network they are: the process that made them.
 const OWNER: &str = "oxwhisk.test.runtimes";
 const MEMORY: i64 = 512 << 20;
 
@@ -102,18 +102,42 @@ pub async fn docker() -> anyhow::Result<Docker> {
     Ok(Docker::connect_with_defaults()?.negotiate_version().await?)
 }
 
-/// Removes what an earlier run of the suite left when it was killed.
-pub async fn remove_debris(docker: &Docker) -> anyhow::Result<()> {
+/// The network of this run's containers: none of other suites is on it.
+fn network() -> String {
+    format!("oxwhisk-test-runtimes-{}", std::process::id())
+}
+
+fn owner() -> HashMap<String, String> {
+    HashMap::from([(OWNER.to_owned(), std::process::id().to_string())])
+}
+
+/// Removes what an earlier run of the suite left when it was killed, and makes the network.
+pub async fn prepare(docker: &Docker) -> anyhow::Result<()> {
+    let alive = |labels: Option<HashMap<String, String>>| {
+        let owner = labels.and_then(|mut labels| labels.remove(OWNER)).unwrap_or_default();
+        std::path::Path::new("/proc").join(owner).exists()
+    };
     let filter = HashMap::from([("label", vec![OWNER.to_owned()])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filter).build();
     for container in docker.list_containers(Some(options)).await? {
-        let owner = container.labels.and_then(|mut labels| labels.remove(OWNER)).unwrap_or_default();
-        let alive = std::path::Path::new("/proc").join(&owner).exists();
-        if let (Some(id), false) = (container.id, alive) {
+        if let (Some(id), false) = (container.id, alive(container.labels)) {
             remove(docker, &id).await?;
         }
     }
+    let options = ListNetworksOptionsBuilder::default().filters(&filter).build();
+    for network in docker.list_networks(Some(options)).await? {
+        if let (Some(id), false) = (network.id, alive(network.labels)) {
+            docker.remove_network(&id).await?;
+        }
+    }
+    let request = NetworkCreateRequest { name: network(), labels: Some(owner()), ..Default::default() };
+    docker.create_network(request).await?;
     Ok(())
+}
+
+/// Removes the network.
+pub async fn clean(docker: &Docker) -> anyhow::Result<()> {
+    Ok(docker.remove_network(&network()).await?)
 }
 
 /// Removes a container, whatever it does.
@@ -124,7 +148,7 @@ pub async fn remove(docker: &Docker, id: &str) -> anyhow::Result<()> {
 
 /// Makes a container with the bounds of an action's.
 pub async fn create(docker: &Docker, start: &Start, stdin: bool) -> anyhow::Result<String> {
-    let mut labels = HashMap::from([(OWNER.to_owned(), std::process::id().to_string())]);
+    let mut labels = owner();
     if start.command.is_some() {
         labels.insert(FRAMING.to_owned(), "sentinels".to_owned());
     }
@@ -137,6 +161,7 @@ pub async fn create(docker: &Docker, start: &Start, stdin: bool) -> anyhow::Resu
         stdin_once: Some(stdin),
         attach_stdin: Some(stdin),
         host_config: Some(HostConfig {
+            network_mode: Some(network()),
             memory: Some(MEMORY),
             memory_swap: Some(MEMORY),
             pids_limit: Some(1024),

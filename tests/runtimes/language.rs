@@ -57,6 +57,27 @@ pub struct Language {
     /// By case, why it is left out.
     #[serde(default)]
     pub leave_out: BTreeMap<String, String>,
+    /// Cases that only this language has.
+    #[serde(default)]
+    pub own: Vec<Own>,
+}
+
+/// A case of one language: a source, and what one run of it answers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Own {
+    pub name: String,
+    pub source: String,
+    /// The entry point, if it is another one.
+    pub main: Option<String>,
+    #[serde(default)]
+    pub args: Value,
+    /// The whole result; without one the run is to fail.
+    pub result: Option<Value>,
+    /// A part of the error, of `/init` or of the run.
+    pub error: Option<String>,
+    /// A part of what stderr holds.
+    pub stderr: Option<String>,
 }
 
 /// A server that is no runtime of ours.

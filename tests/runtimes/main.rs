@@ -24,6 +24,7 @@ use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use bollard::Docker;
+use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use tests::tally::Tally;
 
@@ -53,7 +54,16 @@ async fn main() -> ExitCode {
     let mut tally = Tally::new(SUITE);
     match container::docker().await {
         Ok(docker) => {
-            let columns = run(&docker, &wanted, &mut tally).await;
+            let columns = match container::prepare(&docker).await {
+                Ok(()) => run(&docker, &wanted, &mut tally).await,
+                Err(error) => {
+                    tally.failed("the network", &format!("{error:#}"));
+                    BTreeMap::new()
+                }
+            };
+            if let Err(error) = container::clean(&docker).await {
+                tally.failed("removing the network", &format!("{error:#}"));
+            }
             if measured()
                 && let Err(error) = table::write(&languages, &columns)
             {
@@ -81,9 +91,6 @@ fn missing(tally: &mut Tally, cases: usize, why: &str) {
 }
 
 async fn run(docker: &Docker, wanted: &[&Language], tally: &mut Tally) -> BTreeMap<String, Column> {
-    if let Err(error) = container::remove_debris(docker).await {
-        tally.failed("removing what an earlier run left", &format!("{error:#}"));
-    }
     let all = std::env::var("OXWHISK_TEST_IMAGES").is_ok_and(|images| images == "all");
     let mut columns = BTreeMap::new();
     for language in wanted {
@@ -120,22 +127,38 @@ async fn cases_of(docker: &Docker, language: &Language, tally: &mut Tally) -> Co
     let (kept, left_out): (Vec<&Case>, Vec<&Case>) =
         CASES.iter().partition(|case| !language.leave_out.contains_key(case.name));
     column.cells.extend(left_out.iter().map(|case| (case.name, Cell::LeftOut)));
-    let outcomes = futures::stream::iter(kept).map(|case| async move {
-        (case, tried(docker, language, case).await.map_err(|error| format!("{error:#}")))
-    });
+    let outcomes = futures::stream::iter(kept)
+        .map(|case| async move { (case.name, tried(docker, language, |it| (case.run)(it)).await) });
     let mut outcomes = outcomes.buffered(AT_ONCE);
     while let Some((case, outcome)) = outcomes.next().await {
         let cell = if outcome.is_ok() { Cell::Passed } else { Cell::Failed };
-        column.cells.insert(case.name, cell);
-        tally.judge(&format!("{}: {}", language.name, case.name), outcome);
+        column.cells.insert(case, cell);
+        tally.judge(&format!("{}: {case}", language.name), outcome);
+    }
+    let own = futures::stream::iter(&language.own).map(|case| async move {
+        (&case.name, tried(docker, language, |it| Box::pin(cases::own(it, case))).await)
+    });
+    let mut outcomes = own.buffered(AT_ONCE);
+    while let Some((case, outcome)) = outcomes.next().await {
+        tally.judge(&format!("{}: {case}", language.name), outcome);
     }
     column
 }
 
 /// One case in a container of its own, which is removed whatever comes of it.
-async fn tried(docker: &Docker, language: &Language, case: &Case) -> anyhow::Result<()> {
+async fn tried<'l, C>(docker: &Docker, language: &'l Language, case: C) -> Result<(), String>
+where
+    C: for<'a> FnOnce(&'a mut Session<'l>) -> BoxFuture<'a, anyhow::Result<()>>,
+{
+    in_container(docker, language, case).await.map_err(|error| format!("{error:#}"))
+}
+
+async fn in_container<'l, C>(docker: &Docker, language: &'l Language, case: C) -> anyhow::Result<()>
+where
+    C: for<'a> FnOnce(&'a mut Session<'l>) -> BoxFuture<'a, anyhow::Result<()>>,
+{
     let mut session = Session::start(docker, language).await?;
-    let outcome = AssertUnwindSafe((case.run)(&mut session)).catch_unwind().await;
+    let outcome = AssertUnwindSafe(case(&mut session)).catch_unwind().await;
     let end = session.end().await;
     match outcome {
         Ok(outcome) => outcome.and(end),

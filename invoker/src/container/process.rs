@@ -34,6 +34,8 @@ use crate::container::{Container, ContainerRuntime, ContainerSpec, CreateError, 
 
 /// In the environment of each process: `<run>/<container>`.
 pub const MARKER: &str = "OXWHISK_CONTAINER";
+/// Where programs are, where nothing else is said.
+const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Between two samples of the memory in use.
 const SAMPLE: Duration = Duration::from_millis(150);
 
@@ -75,6 +77,27 @@ pub enum Launcher {
     },
 }
 
+impl Launcher {
+    /// The program that it needs, if this machine does not have it.
+    fn missing_program(&self) -> Option<&str> {
+        let (Launcher::Proxied { command } | Launcher::Serving { command, .. }) = self;
+        let program = command.first()?;
+        let path = std::env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
+        let there = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+        (!there).then_some(program)
+    }
+}
+
+/// What Debian calls the package of an interpreter.
+fn package(program: &str) -> &'static str {
+    match program {
+        "node" => "nodejs",
+        "ruby" => "ruby",
+        "php" => "php-cli",
+        _ => "python3",
+    }
+}
+
 impl ProcessConfig {
     /// With the usual limits and no launcher.
     pub fn new(exe: impl Into<PathBuf>, directory: impl Into<PathBuf>, run: impl Into<String>) -> Self {
@@ -94,6 +117,22 @@ impl ProcessConfig {
     pub fn with_python(mut self, launchers: &Path) -> Self {
         let command = vec!["python3".to_owned(), text(&launchers.join("python/launcher.py"))];
         self.launchers.insert("python".to_owned(), Launcher::Proxied { command });
+        self
+    }
+
+    /// Serves Ruby with the launcher below `launchers`.
+    pub fn with_ruby(mut self, launchers: &Path) -> Self {
+        let file = text(&launchers.join("ruby/launcher.rb"));
+        let command =
+            vec!["ruby".to_owned(), "--disable=did_you_mean,error_highlight,syntax_suggest".to_owned(), file];
+        self.launchers.insert("ruby".to_owned(), Launcher::Proxied { command });
+        self
+    }
+
+    /// Serves PHP with the launcher below `launchers`.
+    pub fn with_php(mut self, launchers: &Path) -> Self {
+        let command = vec!["php".to_owned(), text(&launchers.join("php/launcher.php"))];
+        self.launchers.insert("php".to_owned(), Launcher::Proxied { command });
         self
     }
 
@@ -194,7 +233,7 @@ impl ProcessRuntime {
         let address = listener.local_addr()?;
         let (line, own_env) = self.config.command_line(launcher, directory);
         let (program, arguments) = line.split_first().context("no program")?;
-        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+        let path = std::env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
         let mut command = Command::new(program);
         command
             .args(arguments)
@@ -247,6 +286,10 @@ impl ContainerRuntime for ProcessRuntime {
                 _ => CreateError::Provision(source),
             });
         };
+        if let Some(program) = launcher.missing_program() {
+            let package = package(program);
+            return Err(CreateError::NoInterpreter { kind: spec.kind, program: program.to_owned(), package });
+        }
         let spawned = self.spawn(&spec, launcher).await;
         let fault =
             |error| CreateError::Provision(RuntimeError::failed("create container", &spec.name, error));

@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 /// What is written for each family.
-const FILES: [(&str, &[(&str, &str)]); 2] = [
+const FILES: [(&str, &[(&str, &str)]); 4] = [
     (
         "nodejs",
         &[
@@ -23,6 +23,8 @@ const FILES: [(&str, &[(&str, &str)]); 2] = [
         ],
     ),
     ("python", &[("launcher.py", include_str!("../../python/launcher.py"))]),
+    ("ruby", &[("launcher.rb", include_str!("../../ruby/launcher.rb"))]),
+    ("php", &[("launcher.php", include_str!("../../php/launcher.php"))]),
 ];
 
 /// How the process for one action is to be started.
@@ -43,7 +45,7 @@ pub enum Subcommand {
     Exec,
 }
 
-/// Writes the files of a family of kinds (`nodejs`, `python`) to `<directory>/<family>/` and tells how
+/// Writes the files of a family of kinds (`nodejs`, `python`, `ruby`, `php`) to `<directory>/<family>/` and tells how
 /// to start them. `None` for a family that there is no launcher for.
 pub fn install(directory: &Path, family: &str) -> io::Result<Option<LaunchLine>> {
     let Some((_, files)) = FILES.iter().find(|(name, _)| *name == family) else { return Ok(None) };
@@ -58,6 +60,8 @@ pub fn install(directory: &Path, family: &str) -> io::Result<Option<LaunchLine>>
     };
     Ok(Some(match family {
         "nodejs" => line(Subcommand::Exec, "node", "server.js"),
+        "ruby" => line(Subcommand::Serve, "ruby", "launcher.rb"),
+        "php" => line(Subcommand::Serve, "php", "launcher.php"),
         _ => line(Subcommand::Serve, "python3", "launcher.py"),
     }))
 }

@@ -18,7 +18,7 @@ pub struct Image {
 }
 
 /// Every image.
-pub const IMAGES: &[Image] = &[NODEJS, PYTHON];
+pub const IMAGES: &[Image] = &[NODEJS, PYTHON, RUBY, PHP];
 
 const NODEJS: Image = Image {
     tag: "oxwhisk/action-nodejs-v20:latest",
@@ -41,6 +41,24 @@ const PYTHON: Image = Image {
     tag: "oxwhisk/action-python-v3.13:latest",
     dockerfile: "runtimes/python/Dockerfile",
     files: &["runtimes/python/launcher.py"],
+    proxy: true,
+    downloads: false,
+    on_demand: false,
+};
+
+const RUBY: Image = Image {
+    tag: "oxwhisk/action-ruby-v3.3:latest",
+    dockerfile: "runtimes/ruby/Dockerfile",
+    files: &["runtimes/ruby/launcher.rb"],
+    proxy: true,
+    downloads: false,
+    on_demand: false,
+};
+
+const PHP: Image = Image {
+    tag: "oxwhisk/action-php-v8.4:latest",
+    dockerfile: "runtimes/php/Dockerfile",
+    files: &["runtimes/php/launcher.php"],
     proxy: true,
     downloads: false,
     on_demand: false,

@@ -151,3 +151,19 @@ async fn kinds_without_a_launcher_are_refused() {
     assert!(matches!(swift, CreateError::Provision(_)));
     fixture.close().await;
 }
+
+#[tokio::test]
+async fn an_interpreter_that_is_missing_is_named_with_its_package() {
+    let mut fixture = fixture("true");
+    let command = vec!["no-such-php".to_owned(), "launcher.php".to_owned()];
+    fixture.runtime.config.launchers.insert("php".to_owned(), Launcher::Proxied { command });
+    let error = fixture.runtime.create(spec("c1", "php:8.4", 64)).await.err().unwrap();
+    assert!(matches!(&error, CreateError::NoInterpreter { program, .. } if program == "no-such-php"));
+    assert!(error.to_string().contains("install it"), "{error}");
+    for (program, expected) in
+        [("node", "nodejs"), ("python3", "python3"), ("ruby", "ruby"), ("php", "php-cli")]
+    {
+        assert_eq!(package(program), expected);
+    }
+    fixture.close().await;
+}

@@ -1,0 +1,6 @@
+<?php
+
+function main(array $args): array
+{
+    exit(3);
+}

@@ -1,0 +1,7 @@
+<?php
+
+function main(array $args): array
+{
+    eval('function main() {}');
+    return [];
+}

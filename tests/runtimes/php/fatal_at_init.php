@@ -1,0 +1,8 @@
+<?php
+
+function main(array $args): array
+{
+    return $args;
+}
+
+eval('function main() {}');

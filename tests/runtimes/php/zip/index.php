@@ -1,0 +1,8 @@
+<?php
+
+require __DIR__ . '/lib/greet.php';
+
+function main(array $args): array
+{
+    return greet($args['name']);
+}

@@ -1,0 +1,6 @@
+<?php
+
+function greet(string $name): array
+{
+    return ['greeting' => "Hello $name!"];
+}

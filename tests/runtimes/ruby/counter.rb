@@ -1,0 +1,5 @@
+$count = 0
+
+def main(_args)
+  { "count" => $count += 1 }
+end

@@ -1,0 +1,5 @@
+def main(args)
+  puts "hello stdout"
+  warn "hello stderr"
+  args
+end

@@ -1,0 +1,3 @@
+def main(args)
+  { "greeting" => "Hello #{args['name'] || 'stranger'}!" }
+end

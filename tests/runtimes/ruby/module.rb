@@ -1,0 +1,5 @@
+module Greetings
+  def self.hello(args)
+    { greeting: "Hello #{args['name']}!" }
+  end
+end

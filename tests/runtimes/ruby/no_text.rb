@@ -1,0 +1,3 @@
+def main(_args)
+  { "text" => "a \xff in the middle" }
+end

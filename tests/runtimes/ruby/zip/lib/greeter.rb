@@ -1,0 +1,5 @@
+module Greeter
+  def self.greet(name)
+    { "greeting" => "Hello #{name}!" }
+  end
+end

@@ -1,0 +1,5 @@
+require_relative "lib/greeter"
+
+def main(args)
+  Greeter.greet(args["name"])
+end
