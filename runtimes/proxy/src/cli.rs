@@ -1,4 +1,4 @@
-//! The command line, `serve` and `exec`, shared by this crate's binary and by whoever carries the library.
+//! The command line, `serve`, `exec` and `compile`, shared by this crate's binary and by whoever carries the library.
 //!
 //! `serve` answers HTTP and starts the launcher; `exec` only puts limits on itself and then becomes the
 //! given program. Under `--die-with-parent` the launcher is started through `exec` too: a parent-death
@@ -13,19 +13,27 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, anyhow, bail};
 
-use crate::launcher::LaunchCommand;
+use crate::compile::Compilation;
+use crate::launcher::{LaunchCommand, Program};
 use crate::limits::{Limits, ParentDeath};
 use crate::server;
 
 /// What `--help` says.
 const USAGE: &str = "\
 usage: action-proxy serve [--listen ADDRESS:PORT | --listen-stdin] [--workdir DIR] [LIMITS] -- LAUNCHER ARG...
+       action-proxy serve --executable [--ack] [...]
        action-proxy exec [LIMITS] -- PROGRAM ARG...
+       action-proxy compile --with COMPILER [--mark NAME] [--workdir DIR] -- -compile MAIN [-env JSON]
 
 serve: answers POST /init and POST /run; starts LAUNCHER ARG... CODE_DIR MAIN at /init
   --listen ADDRESS:PORT     where to listen (default 0.0.0.0:8080)
   --listen-stdin            descriptor 0 is a TCP socket that listens already
   --workdir DIR             where code is unpacked (default: a folder of its own in the temporary folder)
+  --executable              start the code itself, its file `exec`, without arguments
+  --ack                     it acknowledges even if there is no file `exec.env` beside it
+compile: reads source text or a zip archive, writes a zip archive with the program
+  --with COMPILER           is started as COMPILER MAIN SOURCE_DIR OUTPUT_DIR
+  --mark NAME               what `exec.env` is to say
 LIMITS
   --die-with-parent[=PID]   be killed when the parent (whose process id may be given) ends
   --nofile N                open files
@@ -44,7 +52,8 @@ enum Listen {
 #[derive(Debug, PartialEq)]
 enum Invocation {
     Help,
-    Serve { listen: Listen, workdir: Option<PathBuf>, limits: Limits, command: Vec<OsString> },
+    Serve { listen: Listen, workdir: Option<PathBuf>, limits: Limits, program: Program },
+    Compile(Compilation),
     Exec { limits: Limits, command: Vec<OsString> },
 }
 
@@ -73,7 +82,10 @@ fn run(self_prefix: &[&str], invocation: Invocation) -> anyhow::Result<u8> {
             let error = Command::new(program).args(arguments).exec();
             Err(error).with_context(|| format!("cannot start {}", program.display()))
         }
-        Invocation::Serve { listen, workdir, limits, command } => {
+        Invocation::Compile(compilation) => {
+            compilation.run(std::io::stdin().lock(), std::io::stdout().lock())
+        }
+        Invocation::Serve { listen, workdir, limits, program } => {
             limits.apply()?;
             let listener = match listen {
                 Listen::Address(address) => {
@@ -96,7 +108,7 @@ fn run(self_prefix: &[&str], invocation: Invocation) -> anyhow::Result<u8> {
                 guard.insert(1 + self_prefix.len(), "exec".into());
                 guard
             });
-            server::run(listener, workdir, LaunchCommand::new(guard.unwrap_or_default(), command))
+            server::run(listener, workdir, LaunchCommand::new(guard.unwrap_or_default(), program))
         }
     }
 }
@@ -106,16 +118,24 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> anyhow::Result<Invocation>
     let serve = match subcommand.to_str() {
         Some("serve") => true,
         Some("exec") => false,
+        Some("compile") => return Ok(Invocation::Compile(Compilation::parse(args)?)),
         Some("help" | "--help" | "-h") => return Ok(Invocation::Help),
         _ => bail!("no such command: {}\n{USAGE}", subcommand.display()),
     };
     let mut listen = Listen::Address("0.0.0.0:8080".into());
     let mut workdir = None;
     let mut limits = Limits::default();
+    let (mut executable, mut acknowledges) = (false, false);
     loop {
-        let argument = args.next().ok_or_else(|| anyhow!("`--` and a program are missing\n{USAGE}"))?;
+        let argument = match args.next() {
+            Some(argument) => argument,
+            None if executable => break,
+            None => bail!("`--` and a program are missing\n{USAGE}"),
+        };
         match argument.to_str() {
             Some("--") => break,
+            Some("--executable") if serve => executable = true,
+            Some("--ack") if serve => acknowledges = true,
             Some("--help" | "-h") => return Ok(Invocation::Help),
             Some("--listen") if serve => listen = Listen::Address(text(&argument, args.next())?),
             Some("--listen-stdin") if serve => listen = Listen::Stdin,
@@ -133,21 +153,24 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> anyhow::Result<Invocation>
         }
     }
     let command: Vec<OsString> = args.collect();
-    if command.is_empty() {
-        bail!("no program given\n{USAGE}");
+    if command.is_empty() != executable {
+        bail!("either a program is given or --executable\n{USAGE}");
     }
-    Ok(if serve {
-        Invocation::Serve { listen, workdir, limits, command }
-    } else {
-        Invocation::Exec { limits, command }
-    })
+    let program = match executable {
+        true => Program::Code { acknowledges },
+        false if serve => Program::Launcher(command),
+        false => return Ok(Invocation::Exec { limits, command }),
+    };
+    Ok(Invocation::Serve { listen, workdir, limits, program })
 }
 
-fn value(option: &OsStr, value: Option<OsString>) -> anyhow::Result<OsString> {
+/// What follows an option.
+pub fn value(option: &OsStr, value: Option<OsString>) -> anyhow::Result<OsString> {
     value.ok_or_else(|| anyhow!("{} needs a value", option.display()))
 }
 
-fn text(option: &OsStr, given: Option<OsString>) -> anyhow::Result<String> {
+/// What follows an option, as text.
+pub fn text(option: &OsStr, given: Option<OsString>) -> anyhow::Result<String> {
     let given = value(option, given)?;
     given.into_string().map_err(|given| anyhow!("{}: not text", given.display()))
 }
@@ -167,13 +190,23 @@ mod tests {
 
     #[test]
     fn serve_listens_on_8080_unless_told_otherwise() {
-        let Invocation::Serve { listen, limits, command, .. } = parsed("serve -- python3 x.py").unwrap()
+        let Invocation::Serve { listen, limits, program, .. } = parsed("serve -- python3 x.py").unwrap()
         else {
             panic!("not serve");
         };
         assert_eq!(listen, Listen::Address("0.0.0.0:8080".into()));
         assert_eq!(limits, Limits::default());
-        assert_eq!(command, ["python3", "x.py"]);
+        assert_eq!(program, Program::Launcher(vec!["python3".into(), "x.py".into()]));
+    }
+
+    #[test]
+    fn the_code_may_be_the_program() {
+        for (line, acknowledges) in
+            [("serve --executable", false), ("serve --ack --executable --nofile 64 --", true)]
+        {
+            let Invocation::Serve { program, .. } = parsed(line).unwrap() else { panic!("not serve") };
+            assert_eq!(program, Program::Code { acknowledges }, "{line}");
+        }
     }
 
     #[test]
@@ -189,14 +222,25 @@ mod tests {
                 file_size_mb: Some(9),
                 core_bytes: 1,
             },
-            command: vec!["p".into()],
+            program: Program::Launcher(vec!["p".into()]),
         };
         assert_eq!(parsed(line).unwrap(), expected);
     }
 
     #[test]
     fn what_cannot_be_understood_is_refused() {
-        for line in ["", "frob -- x", "serve", "serve --", "serve --nofile x -- p", "exec --listen a -- p"] {
+        for line in [
+            "",
+            "frob -- x",
+            "serve",
+            "serve --",
+            "serve --nofile x -- p",
+            "exec --listen a -- p",
+            "serve --executable -- p",
+            "exec --executable",
+            "compile -- -compile main",
+            "compile --with c -- main",
+        ] {
             assert!(parsed(line).is_err(), "{line:?} was taken");
         }
     }

@@ -14,6 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
+/// How a zip archive begins.
+pub const ZIP: &[u8] = b"PK";
 /// The most an archive may unpack to.
 const MAX_UNPACKED: u64 = 512 * 1024 * 1024;
 /// The most files and folders an archive may hold.
@@ -71,14 +73,24 @@ pub fn unpack(folder: &Path, code: &str, binary: bool) -> Result<(), CodeError> 
         true => STANDARD.decode(code.replace(['\n', '\r'], ""))?,
         false => STANDARD.decode(code)?,
     };
-    if bytes.starts_with(b"PK") {
-        return unzip(folder, &bytes, MAX_UNPACKED);
+    if bytes.starts_with(ZIP) {
+        return unpack_archive(folder, &bytes);
     }
-    if bytes.starts_with(b"\x7fELF") || bytes.starts_with(b"#!") {
+    if is_program(&bytes) {
         fs::write(&exec, bytes)?;
         return Ok(fs::set_permissions(&exec, Permissions::from_mode(0o755))?);
     }
     Err(CodeError::UnknownFormat)
+}
+
+/// Unpacks a zip archive into `folder`.
+pub fn unpack_archive(folder: &Path, bytes: &[u8]) -> Result<(), CodeError> {
+    unzip(folder, bytes, MAX_UNPACKED)
+}
+
+/// Whether a file that begins so can be started. Rust's source may begin with `#![…]`.
+pub fn is_program(head: &[u8]) -> bool {
+    head.starts_with(b"\x7fELF") || (head.starts_with(b"#!") && !head.starts_with(b"#!["))
 }
 
 fn unzip(folder: &Path, bytes: &[u8], max_unpacked: u64) -> Result<(), CodeError> {

@@ -3,14 +3,20 @@
 //! Lines of JSON go in on its descriptor 0, answers come out on descriptor 3, the first of which says
 //! whether the code could be loaded. Both ends are watched at once with the process itself: another
 //! process that inherited descriptor 3 would keep it open for ever.
+//!
+//! A compiled action is its own launcher: the code's file `exec`. Not every one acknowledges: those that
+//! upstream's images for Go make do, as do ours, which leave `exec.env` beside it; others may not know how.
 
-use std::ffi::{OsStr, OsString};
-use std::io;
+use std::ffi::OsString;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::rc::Rc;
+use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -21,6 +27,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::code;
 use crate::logs::{Counts, Logs};
 
 /// The longest answer that is taken from a launcher.
@@ -30,10 +37,29 @@ const CHUNK: usize = 64 * 1024;
 /// What the launcher keeps of our own environment, besides every `__OW_*`.
 const KEPT_VARIABLES: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 
+/// Beside a program that was compiled for an image: that image's name (upstream: `OW_EXECUTION_ENV`). Such
+/// a program acknowledges.
+pub const MARK: &str = "exec.env";
+/// How long a program that does not acknowledge has to fail in (upstream's 5 ms).
+const FIRST_MOMENTS: Duration = Duration::from_millis(5);
+
 /// How a launcher is started.
 #[derive(Debug)]
 pub struct LaunchCommand {
-    words: Vec<OsString>,
+    guard: Vec<OsString>,
+    program: Program,
+}
+
+/// Which program speaks for the action.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Program {
+    /// This one, which is given the code's folder and the name of the function.
+    Launcher(Vec<OsString>),
+    /// The code itself.
+    Code {
+        /// Whether it acknowledges, also without a mark.
+        acknowledges: bool,
+    },
 }
 
 /// Why there is no launcher. `Display` is what the action's developer reads.
@@ -41,6 +67,9 @@ pub struct LaunchCommand {
 pub enum LaunchError {
     #[error("cannot start action: {0}")]
     Start(#[from] io::Error),
+    /// There is nothing that could be started.
+    #[error("{0}")]
+    NoProgram(&'static str),
     /// It said what is wrong with the code.
     #[error("{0}")]
     Refused(String),
@@ -57,6 +86,7 @@ pub struct Gone;
 /// A launcher that has loaded its code.
 pub struct Launcher {
     stdin: ChildStdin,
+    acknowledges: bool,
     answers: Answers,
     logs: Logs,
     id: Option<u32>,
@@ -72,25 +102,65 @@ struct Ack {
     error: Option<String>,
 }
 
+/// What source code is answered with where nobody has compiled it.
+const SOURCE: &str = "The action's code is source, and there is no compiler here. Compile it with the builder \
+                      image of its language (docker run -i IMAGE-builder -compile MAIN <SOURCE >action.zip) and \
+                      create the action from the archive.";
+const NO_EXEC: &str = "The action's archive holds no program called 'exec'.";
+
 impl LaunchCommand {
-    /// `guard` is what stands before the launcher's own words; it may be empty.
-    pub fn new(mut guard: Vec<OsString>, command: Vec<OsString>) -> Self {
-        guard.extend(command);
-        Self { words: guard }
+    /// `guard` is what stands before the program's own words; it may be empty.
+    pub fn new(guard: Vec<OsString>, program: Program) -> Self {
+        Self { guard, program }
     }
 
-    fn for_code(&self, folder: &Path, main: &str) -> std::process::Command {
-        let mut words = self.words.iter();
-        let mut command =
-            std::process::Command::new(words.next().map_or(OsStr::new(""), OsString::as_os_str));
-        command.args(words).arg(folder).arg(main).current_dir(folder);
+    /// The command for the code in `folder`, and whether it acknowledges.
+    fn for_code(&self, folder: &Path, main: &str) -> Result<(std::process::Command, bool), LaunchError> {
+        let mut words = self.guard.clone();
+        let mut mark = None;
+        let acknowledges = match &self.program {
+            Program::Launcher(launcher) => {
+                words.extend(launcher.iter().cloned());
+                words.extend([folder.into(), main.into()]);
+                true
+            }
+            Program::Code { acknowledges } => {
+                mark = fs::read_to_string(folder.join(MARK)).ok();
+                words.push(program_in(folder)?.into());
+                *acknowledges || mark.is_some()
+            }
+        };
+        let mut words = words.into_iter();
+        let mut command = std::process::Command::new(words.next().unwrap_or_default());
+        command.args(words).current_dir(folder);
         command.env_clear().env("LANG", "C.UTF-8").env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command.envs(std::env::vars_os().filter(|(name, _)| {
             name.to_str().is_some_and(|name| KEPT_VARIABLES.contains(&name) || name.starts_with("__OW_"))
         }));
-        command.env("__OW_WAIT_FOR_ACK", "1");
-        command
+        if acknowledges {
+            command.env("__OW_WAIT_FOR_ACK", "1");
+        }
+        if let Some(mark) = mark {
+            command.env("__OW_EXECUTION_ENV", mark.trim());
+        }
+        Ok((command, acknowledges))
     }
+}
+
+/// The program that the code is. An archive may have lost the right to run it.
+fn program_in(folder: &Path) -> Result<PathBuf, LaunchError> {
+    let exec = folder.join("exec");
+    let mut head = Vec::new();
+    match File::open(&exec) {
+        Ok(file) => file.take(4).read_to_end(&mut head)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(LaunchError::NoProgram(NO_EXEC)),
+        Err(error) => return Err(error.into()),
+    };
+    if !code::is_program(&head) {
+        return Err(LaunchError::NoProgram(SOURCE));
+    }
+    fs::set_permissions(&exec, Permissions::from_mode(0o755))?;
+    Ok(exec)
 }
 
 impl Launcher {
@@ -101,9 +171,9 @@ impl Launcher {
         folder: &Path,
         main: &str,
         env: &[(String, String)],
-    ) -> io::Result<Self> {
+    ) -> Result<Self, LaunchError> {
         let (answers, answers_of_child) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
-        let mut command = command.for_code(folder, main);
+        let (mut command, acknowledges) = command.for_code(folder, main)?;
         command.envs(env.iter().map(|(name, value)| (name, value)));
         command
             .fd_mappings(vec![FdMapping { parent_fd: answers_of_child, child_fd: 3 }])
@@ -121,6 +191,7 @@ impl Launcher {
         let (exit, exited) = watch::channel(None);
         Ok(Self {
             stdin,
+            acknowledges,
             id: child.id(),
             answers: Answers::new(answers)?,
             logs: Logs::start(counts, stdout, stderr)?,
@@ -134,8 +205,12 @@ impl Launcher {
         self.id
     }
 
-    /// Waits until the launcher has said whether the code is loaded.
+    /// Waits until the launcher has said whether the code is loaded, or, where it will not say, has outlived
+    /// its first moments.
     pub async fn loaded(&mut self) -> Result<(), LaunchError> {
+        if !self.acknowledges {
+            return self.outlived().await;
+        }
         let answer = self.next_answer(b"").await;
         let printed = self.logs.stop_tail();
         let refused = "The action did not initialize properly.";
@@ -145,6 +220,18 @@ impl Launcher {
             Ok(_) => Err(LaunchError::Refused(refused.to_owned())),
             Err(Gone) => Err(LaunchError::Exited { printed, code: self.exit_code().await }),
         }
+    }
+
+    async fn outlived(&mut self) -> Result<(), LaunchError> {
+        let exited = tokio::time::timeout(FIRST_MOMENTS, self.exited.wait_for(Option::is_some)).await.is_ok();
+        self.logs.drain();
+        let printed = self.logs.stop_tail();
+        if exited {
+            return Err(LaunchError::Exited { printed, code: self.exit_code().await });
+        }
+        // Nothing was asked yet: what it has said is an acknowledgement after all.
+        self.answers.waiting_line();
+        Ok(())
     }
 
     /// Sends a request, which has to be one line, and waits for the answer. When this returns, all that
@@ -185,7 +272,7 @@ impl Launcher {
 
     /// Waits until the process has ended. One that closed its channel has little time to do so by itself.
     pub async fn exit_code(&mut self) -> u8 {
-        let patience = std::time::Duration::from_secs(1);
+        let patience = Duration::from_secs(1);
         if tokio::time::timeout(patience, self.exited.wait_for(Option::is_some)).await.is_err() {
             self.reaper.abort();
         }

@@ -10,6 +10,7 @@
 
 pub mod cli;
 mod code;
+mod compile;
 mod launcher;
 pub mod launchers;
 mod limits;

@@ -18,7 +18,7 @@ pub struct Image {
 }
 
 /// Every image.
-pub const IMAGES: &[Image] = &[NODEJS, PYTHON, RUBY, PHP];
+pub const IMAGES: &[Image] = &[NODEJS, PYTHON, RUBY, PHP, GOLANG, GOLANG_BUILDER];
 
 const NODEJS: Image = Image {
     tag: "oxwhisk/action-nodejs-v20:latest",
@@ -59,6 +59,24 @@ const PHP: Image = Image {
     tag: "oxwhisk/action-php-v8.4:latest",
     dockerfile: "runtimes/php/Dockerfile",
     files: &["runtimes/php/launcher.php"],
+    proxy: true,
+    downloads: false,
+    on_demand: false,
+};
+
+const GOLANG: Image = Image {
+    tag: "oxwhisk/action-golang-v1.24:latest",
+    dockerfile: "runtimes/golang/Dockerfile",
+    files: &[],
+    proxy: true,
+    downloads: false,
+    on_demand: false,
+};
+
+const GOLANG_BUILDER: Image = Image {
+    tag: "oxwhisk/action-golang-v1.24-builder:latest",
+    dockerfile: "runtimes/golang/builder.Dockerfile",
+    files: &["runtimes/golang/compile", "runtimes/golang/launcher.go"],
     proxy: true,
     downloads: false,
     on_demand: false,

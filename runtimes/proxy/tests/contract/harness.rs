@@ -66,6 +66,15 @@ impl Server {
         Self::start(command, workdir)
     }
 
+    /// The code itself as the launcher.
+    pub fn executable(options: &[&str]) -> Self {
+        let workdir = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_action-proxy"));
+        command.args(["serve", "--listen-stdin", "--executable", "--workdir"]).arg(workdir.path());
+        command.args(options);
+        Self::start(command, workdir)
+    }
+
     /// Node, through `exec`. `None`, said loudly, where there is no Node.
     pub fn nodejs(variables: &[(&str, &str)]) -> Option<Self> {
         if !present("node") {

@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what they share")]
 
+mod executable;
 mod harness;
 mod nodejs;
 mod nodejs_marks;
