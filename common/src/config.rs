@@ -3,6 +3,7 @@
 //! Layers, later over earlier: defaults, a TOML file, the environment (`CONFIG_whisk_…` as upstream
 //! spells it, `LIMITS_*`), flags. Upstream: `common/scala/src/main/resources/application.conf`.
 
+pub mod compiler;
 pub mod kafka;
 pub mod load;
 pub mod parameter_storage;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use self::compiler::CompilerConfig;
 use self::kafka::KafkaConfig;
 use self::parameter_storage::ParameterStorage;
 use self::postgres::PostgresConfig;
@@ -62,6 +64,8 @@ pub struct Config {
     pub container_proxy: ProxyConfig,
     /// `whisk.docker`
     pub docker: DockerConfig,
+    /// `whisk.compiler`
+    pub compiler: CompilerConfig,
     /// `whisk.journal`
     pub journal: JournalConfig,
     /// `whisk.postgres`

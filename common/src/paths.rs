@@ -21,6 +21,9 @@ pub const LOCK: &str = "lock";
 /// The folder of journals.
 pub const STATE: &str = "state";
 
+/// In a folder of journals: the folder of compiled actions.
+pub const COMPILED: &str = "compiled";
+
 /// `$XDG_DATA_HOME/oxwhisk`, else `$HOME/.local/share/oxwhisk`, else `oxwhisk-data` here.
 pub fn default_data_dir() -> PathBuf {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{error, warn};
 
 use crate::container::Pull;
-use crate::job::Executable;
+use crate::job::{Executable, Preparation};
 
 /// Code that is kept for further cold starts, in bytes.
 const CODE_CACHE: usize = 64 * 1024 * 1024;
@@ -116,7 +116,12 @@ impl Actions {
                 (runtime.image.reference(), Pull::Never, runtime.sentinelled_logs)
             }
         };
-        Ok(Executable::new(action.clone(), image, pull, sentinels))
+        let executable = Executable::new(action.clone(), image, pull, sentinels);
+        if pull != Pull::Never {
+            // What a stranger's image says of builders is not asked.
+            executable.preparation.set(Preparation::AsItIs).ok();
+        }
+        Ok(executable)
     }
 
     /// The code of an action, if it has any.
@@ -138,6 +143,16 @@ impl Actions {
             String::from_utf8(bytes.into()).map_err(|_| failed("it is not UTF-8".to_owned()))?.into();
         self.code_cache().keep(&reference.digest, &text);
         Ok(Some(text))
+    }
+
+    /// A text that was kept under this key, or a code's under its digest.
+    pub fn kept(&self, key: &str) -> Option<Arc<str>> {
+        self.code_cache().texts.get(key).cloned()
+    }
+
+    /// Keeps a text that was made of code.
+    pub fn keep(&self, key: &str, text: &Arc<str>) {
+        self.code_cache().keep(key, text);
     }
 
     fn code_cache(&self) -> std::sync::MutexGuard<'_, CodeCache> {

@@ -39,6 +39,18 @@ pub trait ContainerRuntime: Send + Sync {
     /// Starts a container. It may not listen yet; [`client::RuntimeClient::init`] waits for that.
     async fn create(&self, spec: ContainerSpec) -> Result<Box<dyn Container>, CreateError>;
 
+    /// What compiles source for an image, if anything does.
+    async fn builder_of(&self, _image: &str) -> Result<Option<Builder>, RuntimeError> {
+        Ok(None)
+    }
+
+    /// Compiles source in a container of its own, which is gone when this returns; one that is dropped
+    /// half-way is removed with the run. Returns the archive that the builder wrote.
+    async fn build(&self, spec: BuildSpec) -> Result<Bytes, BuildError> {
+        let why = anyhow::anyhow!("{} has no builders", self.name());
+        Err(BuildError::Unavailable(RuntimeError::failed("compile with", spec.builder, why)))
+    }
+
     /// Removes what an earlier run left behind and returns how many containers that were.
     async fn remove_run(&self, run: &str) -> Result<usize, RuntimeError>;
 
@@ -107,6 +119,56 @@ impl ContainerSpec {
     pub fn family(&self) -> &str {
         self.kind.split(':').next().unwrap_or_default()
     }
+}
+
+/// An image that compiles source for another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Builder {
+    /// How it is called.
+    pub image: String,
+    /// Which it is: another one of the same name compiles differently.
+    pub id: String,
+}
+
+/// One compilation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildSpec {
+    /// Of the container; as in [`ContainerSpec::name`].
+    pub name: String,
+    /// The builder's image.
+    pub builder: String,
+    /// The function that is to be called.
+    pub main: String,
+    /// Text, or an archive.
+    pub source: Bytes,
+    /// Memory limit; there is no swap.
+    pub memory_mb: u64,
+    /// Processors.
+    pub cpus: u32,
+    /// How long it may take, the container's start included.
+    pub within: Duration,
+    /// The most bytes that it may write.
+    pub max_output: usize,
+}
+
+/// Why source was not compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The compiler said this.
+    #[error("it does not compile")]
+    Rejected(String),
+    /// It took too long.
+    #[error("it takes too long to compile")]
+    TimedOut,
+    /// It took too much memory.
+    #[error("compiling it takes too much memory")]
+    OutOfMemory,
+    /// What was made is too large.
+    #[error("what it compiles to is too large")]
+    TooLarge,
+    /// There is no builder to be had.
+    #[error("it cannot be compiled")]
+    Unavailable(#[source] RuntimeError),
 }
 
 /// Whether an image is pulled before a container is made from it (upstream's

@@ -14,6 +14,7 @@ use common::store::ActivationStore;
 
 use crate::ack::AckSender;
 use crate::actions::Actions;
+use crate::compile::Compiler;
 use crate::container::ContainerRuntime;
 use crate::container::client::ResponseLimits;
 use crate::metrics::InvokerMetrics;
@@ -32,6 +33,8 @@ pub struct Context {
     pub runtime: Arc<dyn ContainerRuntime>,
     /// Actions and their code.
     pub actions: Actions,
+    /// Makes programs of source.
+    pub compiler: Compiler,
     /// What survives a crash.
     pub journal: Arc<Journal>,
     /// Reports to controllers.

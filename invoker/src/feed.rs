@@ -15,9 +15,11 @@ use common::message::activation::ActivationMessage;
 use futures::FutureExt;
 use tracing::{error, warn};
 
+use crate::compile::NoCode;
 use crate::context::Context;
 use crate::job::Job;
 use crate::pool::Pool;
+use crate::proxy::activation;
 use common::record;
 use common::store::Certainty;
 
@@ -86,7 +88,21 @@ pub fn submit(message: ActivationMessage, at: Millis, context: &Arc<Context>, po
         if at < context.started && is_done(&message, &context).await {
             return;
         }
-        match context.actions.resolve(&message).await {
+        let executable = context.actions.resolve(&message).await;
+        // Compiled before it asks for a container, which would only wait.
+        if let Ok(executable) = &executable
+            && executable.preparation.get().is_none()
+        {
+            match context.compiler.code(&context.actions, executable).await {
+                Ok(_) => {}
+                Err(NoCode::Answer(response)) => {
+                    let job = Job::new(message, executable.clone());
+                    return activation::answer_unrun(&context, &job, response).await;
+                }
+                Err(NoCode::Stopping) => return,
+            }
+        }
+        match executable {
             Ok(executable) if context.clock.now() > deadline(at, executable.time_limit(), &context) => {
                 fail(&context, &message, Response::error(Status::WhiskError, TOO_LATE)).await;
             }

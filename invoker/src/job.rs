@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use common::clock::Millis;
@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use crate::compile::Code;
 use crate::container::Pull;
 use crate::pool::decide::{Owner, Want, Wanting};
 
@@ -34,6 +35,17 @@ pub struct Executable {
     pub digest: [u8; 32],
     /// Whose stem cells it may take: the image, if it is one of the manifest's.
     pub stem_cells: Option<Arc<str>>,
+    /// What containers are initialized with, once that was found out.
+    pub preparation: OnceLock<Preparation>,
+}
+
+/// What containers of an action are initialized with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Preparation {
+    /// The code, as it is.
+    AsItIs,
+    /// The program that was made of it, under this key.
+    Compiled(String),
 }
 
 impl Executable {
@@ -44,7 +56,7 @@ impl Executable {
         let digest = Sha256::digest(text).into();
         let managed = matches!(action.exec, Exec::Code { .. }) && pull == Pull::Never;
         let stem_cells = managed.then(|| image.as_str().into());
-        Self { action, image, pull, waits_for_sentinels, digest, stem_cells }
+        Self { action, image, pull, waits_for_sentinels, digest, stem_cells, preparation: OnceLock::new() }
     }
 
     /// Whether runs may overlap in one container.
@@ -136,7 +148,7 @@ impl Job {
     /// The body of `/init`. With a token the container marks its output.
     pub fn init_body(
         &self,
-        code: Option<&str>,
+        code: Option<&Code>,
         mut env: BTreeMap<String, String>,
         deadline_ms: u64,
         log_token: Option<&str>,
@@ -170,8 +182,8 @@ impl Job {
         let value = Value {
             name: action.name.as_str(),
             main: action.exec.main().unwrap_or("main"),
-            code,
-            binary: action.exec.is_binary(),
+            code: code.map(|code| &*code.text),
+            binary: code.map_or_else(|| action.exec.is_binary(), |code| code.binary),
             env,
         };
         serde_json::to_vec(&Body { value, log_token }).expect("texts serialize")
@@ -250,13 +262,15 @@ mod tests {
         let arguments = job.arguments(&Ciphers::default()).unwrap();
         let run: serde_json::Value = serde_json::from_slice(&job.run_body(&arguments.run, 77)).unwrap();
         assert_eq!(run["value"], json!({"a":1.0}));
+        let code = Code { text: "code".into(), binary: true };
         let init: serde_json::Value =
-            serde_json::from_slice(&job.init_body(Some("code"), arguments.environment, 77, None)).unwrap();
+            serde_json::from_slice(&job.init_body(Some(&code), arguments.environment, 77, None)).unwrap();
         let env = &init["value"]["env"];
         assert_eq!((&env["s"], &env["n"], &env["o"]), (&json!("x y"), &json!(""), &json!(r#"{"b":[true]}"#)));
         assert!(env["missing"].is_null() && env["__OW_API_KEY"].is_null());
         assert_eq!(env["__OW_DEADLINE"], "77");
         assert_eq!((&init["value"]["main"], &init["value"]["code"]), (&json!("main"), &json!("code")));
+        assert_eq!(init["value"]["binary"], true);
     }
 
     #[test]

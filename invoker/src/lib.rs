@@ -6,6 +6,7 @@
 
 pub mod ack;
 pub mod actions;
+pub mod compile;
 pub mod container;
 pub mod context;
 pub mod feed;
@@ -20,6 +21,7 @@ pub mod response;
 #[cfg(feature = "distributed")]
 pub mod server;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +43,7 @@ use tracing::error;
 use ack::AckSender;
 use actions::Actions;
 use common::record::writer::RecordWriter;
+use compile::Compiler;
 use container::ContainerRuntime;
 use context::Context;
 use feed::Feed;
@@ -79,6 +82,8 @@ pub struct Parts {
     pub abandoned: Vec<Abandoned>,
     /// How long idle containers live.
     pub keep_alive: Arc<dyn KeepAlive>,
+    /// Where compiled actions are kept.
+    pub compiled: PathBuf,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Requested when there is no time to wait for a store that is away.
@@ -113,10 +118,21 @@ impl Invoker {
             RecordWriter::new(parts.activations.clone(), parts.journal.clone(), Certainty::Known);
         let writer = tasks.spawn("records", writing);
         let limits = parts.config.action_limits();
+        let prefix = format!("wsk{}{}", parts.unique_name, parts.instance.instance);
+        let compiler = Compiler::new(compile::Parts {
+            runtime: parts.runtime.clone(),
+            settings: parts.config.compiler.clone(),
+            directory: parts.compiled,
+            prefix: prefix.clone(),
+            clock: parts.clock.clone(),
+            patience: parts.patience.clone(),
+            metrics: parts.metrics.clone(),
+        });
         let context = Arc::new(Context {
             actions: Actions::new(parts.artifacts, cache, parts.manifest.clone(), limits),
             manifest: parts.manifest,
             acks: AckSender::new(parts.bus.clone(), parts.instance.clone(), tasks.clone()),
+            compiler,
             activations: parts.activations,
             ciphers: parts.config.parameter_storage.ciphers(),
             config: parts.config,
@@ -131,7 +147,6 @@ impl Invoker {
             metrics: parts.metrics,
             events: parts.events.by(&format!("invoker{}", parts.instance.instance)),
         });
-        let prefix = format!("wsk{}{}", parts.unique_name, parts.instance.instance);
         let pool = Pool::new(context.clone(), prefix);
         for run in parts.abandoned {
             recovery::recover(run, &context, &pool).await;

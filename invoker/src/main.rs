@@ -211,6 +211,7 @@ impl Program {
             runtime: runtime.clone(),
             journal: place.journal.clone(),
             abandoned: std::mem::take(&mut place.abandoned),
+            compiled: args.node.state_dir.join(paths::COMPILED),
             clock,
             patience,
             metrics: InvokerMetrics::register(&subject.registry)?,

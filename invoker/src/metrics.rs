@@ -10,6 +10,7 @@ use crate::pool::decide::{Standing, Start};
 pub struct InvokerMetrics {
     starts: IntCounterVec,
     ends: IntCounterVec,
+    compilations: IntCounterVec,
     waiting: IntGauge,
     containers: IntGauge,
     memory: IntGauge,
@@ -38,6 +39,13 @@ impl InvokerMetrics {
                 Opts::new("oxwhisk_invoker_activations_total", "Activations that ran, by status."),
                 &["status"],
             )?,
+            compilations: IntCounterVec::new(
+                Opts::new(
+                    "oxwhisk_invoker_compilations_total",
+                    "Source that was to become a program, by what came of it.",
+                ),
+                &["outcome"],
+            )?,
             waiting: IntGauge::new(
                 "gauge_containerPool_runBufferCount_counter",
                 "Activations that wait for room.",
@@ -65,6 +73,7 @@ impl InvokerMetrics {
         };
         registry.register(Box::new(metrics.starts.clone()))?;
         registry.register(Box::new(metrics.ends.clone()))?;
+        registry.register(Box::new(metrics.compilations.clone()))?;
         for gauge in [
             &metrics.waiting,
             &metrics.containers,
@@ -113,6 +122,11 @@ impl InvokerMetrics {
             Status::WhiskError => "whisk_internal_error",
         };
         self.ends.with_label_values(&[label]).inc();
+    }
+
+    /// Source was compiled, or found compiled (`cached`), or not.
+    pub fn compilation(&self, outcome: &str) {
+        self.compilations.with_label_values(&[outcome]).inc();
     }
 
     /// How the pool stands.

@@ -233,6 +233,7 @@ async fn start_invoker(
         runtime,
         journal: parts.journal,
         abandoned,
+        compiled: parts.data.join(paths::STATE).join(paths::COMPILED),
         clock: parts.clock,
         patience: background.child(),
         metrics: InvokerMetrics::register(registry)?,

@@ -7,6 +7,7 @@
 //! through the daemon instead.
 
 pub mod addresses;
+pub mod build;
 pub mod container;
 pub mod create;
 pub mod daemon;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use async_trait::async_trait;
+use bytes::Bytes;
 use common::clock::Clock;
 use common::config::DockerConfig as Settings;
 use common::shutdown::Shutdown;
@@ -35,7 +37,9 @@ use self::firewall::{Firewall, Isolation, Network};
 use self::health::{Health, Surroundings};
 use self::network::Bridge;
 use self::pull::Pulls;
-use crate::container::{Container, ContainerRuntime, ContainerSpec, CreateError, RuntimeError};
+use crate::container::{
+    BuildError, BuildSpec, Builder, Container, ContainerRuntime, ContainerSpec, CreateError, RuntimeError,
+};
 
 /// On containers and networks: the platform instance that they belong to.
 pub const LABEL_INSTANCE: &str = "oxwhisk.instance";
@@ -45,6 +49,8 @@ pub const LABEL_RUN: &str = "oxwhisk.run";
 pub const LABEL_FRAMING: &str = "oxwhisk.log-framing";
 /// On images, with the value `activations`: those that can mark their output with whose it is.
 pub const LABEL_MARKS: &str = "oxwhisk.log-marks";
+/// On images: the image that compiles source for it.
+pub const LABEL_BUILDER: &str = "oxwhisk.builder";
 
 /// So often a container is tried to be made while the daemon comes and goes.
 const ATTEMPTS: usize = 5;
@@ -234,7 +240,7 @@ impl ContainerRuntime for DockerRuntime {
                 CreateError::Provision(source) | CreateError::ImagePull { source, .. } => {
                     self.health.has_gone(source).await || self.health.absences() != before
                 }
-                CreateError::CommandNotFound { .. } => false,
+                CreateError::CommandNotFound { .. } | CreateError::NoInterpreter { .. } => false,
             };
             if !went || attempts >= ATTEMPTS {
                 return Err(error);
@@ -243,6 +249,14 @@ impl ContainerRuntime for DockerRuntime {
             // The daemon may still have the one that was half made.
             spec.name = format!("{name}_{attempts}");
         }
+    }
+
+    async fn builder_of(&self, image: &str) -> Result<Option<Builder>, RuntimeError> {
+        build::builder_of(self, image).await
+    }
+
+    async fn build(&self, spec: BuildSpec) -> Result<Bytes, BuildError> {
+        build::build(self, spec).await
     }
 
     async fn remove_run(&self, run: &str) -> Result<usize, RuntimeError> {

@@ -29,9 +29,10 @@ const SEALED: &str = "A parameter of the action could not be decrypted.";
 /// Initializes the container for this job. A failure answers the job.
 pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, Response> {
     let start = context.clock.now();
-    let code = match context.actions.code(&job.executable).await {
+    let code = match context.compiler.code(&context.actions, &job.executable).await {
         Ok(code) => code,
-        Err(response) => {
+        Err(no_code) => {
+            let response = no_code.response();
             answer_unrun(context, &job, response.clone()).await;
             return Event::InitFailed(response);
         }
@@ -56,7 +57,7 @@ pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, 
     let payload = &context.config.activation.payload;
     let sizes = ResponseLimits { max: payload.max.bytes(), truncation: payload.truncation.bytes() };
     let token = shell.mark_logs(&job.executable);
-    let body = job.init_body(code.as_deref(), environment, deadline(start, limit), token.as_deref());
+    let body = job.init_body(code.as_ref(), environment, deadline(start, limit), token.as_deref());
     let body = Bytes::from(body);
     drop(code);
     shell.logs.begin(job.message.activation_id);

@@ -33,7 +33,7 @@ use crate::logs::nanos;
 /// What images that are not ours keep: enough to change owners and users inside.
 const KEPT_CAPABILITIES: [&str; 6] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETUID", "SETGID", "KILL"];
 /// Who runs in an image of ours that does not say so itself: `nobody`.
-const NOBODY: &str = "65534:65534";
+pub const NOBODY: &str = "65534:65534";
 
 /// Makes and starts a container, or leaves nothing behind.
 pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<DockerContainer, CreateError> {
@@ -47,17 +47,16 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
         None => CreateError::Provision(error),
     };
     let docker = &runtime.daemon.docker;
-    let image = match docker.inspect_image(&spec.image).await {
-        Err(error) if status_of(&error) == Some(404) && spec.pull == Pull::Never => {
-            // As `docker run` does.
-            runtime.pulls.pull(&runtime.daemon, &spec.image).await.map_err(CreateError::Provision)?;
-            docker.inspect_image(&spec.image).await
+    let inspected = match spec.pull {
+        // As `docker run` does.
+        Pull::Never => present(runtime, &spec.image).await,
+        Pull::Always | Pull::TryAlways => {
+            docker.inspect_image(&spec.image).await.map_err(Daemon::fault("inspect image", &spec.image))
         }
-        other => other,
     };
-    let image = match image {
+    let image = match inspected {
         Ok(image) => image,
-        Err(error) => return Err(blame(Daemon::fault("inspect image", &spec.image)(error), tolerated)),
+        Err(error) => return Err(blame(error, tolerated)),
     };
     let lease = runtime.addresses.lease().ok_or_else(|| {
         let why = anyhow!("all addresses of {} are taken", runtime.bridge.network);
@@ -102,6 +101,18 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
             Err(error)
         }
     }
+}
+
+/// An image of ours, which is pulled if it is not here.
+pub async fn present(runtime: &DockerRuntime, image: &str) -> Result<ImageInspect, RuntimeError> {
+    let inspected = match runtime.daemon.docker.inspect_image(image).await {
+        Err(error) if status_of(&error) == Some(404) => {
+            runtime.pulls.pull(&runtime.daemon, image).await?;
+            runtime.daemon.docker.inspect_image(image).await
+        }
+        other => other,
+    };
+    inspected.map_err(Daemon::fault("inspect image", image))
 }
 
 /// Pulls as the spec says; returns a failure that is tolerated for now.

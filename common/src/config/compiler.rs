@@ -1,0 +1,36 @@
+//! `whisk.compiler` (ours): how source of compiled kinds is made into programs.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::entity::limits::ByteSize;
+
+/// `whisk.compiler`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct CompilerConfig {
+    /// How long compiling one action may take.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// What one builder container may use.
+    pub memory: ByteSize,
+    /// How many processors it may use.
+    pub cpus: u32,
+    /// The most builder containers at once.
+    pub parallel: usize,
+    /// What compiled actions may take on disk; what was not used for longest goes first.
+    pub cache: ByteSize,
+}
+
+impl Default for CompilerConfig {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(120),
+            memory: ByteSize::from_mb(1024),
+            cpus: 2,
+            parallel: 2,
+            cache: ByteSize::from_mb(1024),
+        }
+    }
+}
