@@ -33,6 +33,7 @@ use crate::actions::Actions;
 use crate::container::{BuildError, BuildSpec, Builder, ContainerRuntime, RuntimeError};
 use crate::job::{Executable, Preparation};
 use crate::metrics::InvokerMetrics;
+use crate::pool::{Pool, Reservation, Stopping};
 use kept::Kept;
 
 /// The most bytes of a compiled action: as base64 it must fit the body of an `/init`.
@@ -148,8 +149,14 @@ impl Compiler {
         Self { inner: Arc::new(inner) }
     }
 
-    /// What containers of an action are initialized with; compiles it if need be. `None` without code.
-    pub async fn code(&self, actions: &Actions, executable: &Executable) -> Result<Option<Code>, NoCode> {
+    /// What containers of an action are initialized with; compiles it if need be, in memory of the pool. Who
+    /// holds a container already gives no pool, since it must not wait for another's. `None` without code.
+    pub async fn code(
+        &self,
+        actions: &Actions,
+        executable: &Executable,
+        pool: Option<&Arc<Pool>>,
+    ) -> Result<Option<Code>, NoCode> {
         let inner = &self.inner;
         if let Some(Preparation::Compiled(key)) = executable.preparation.get()
             && let Some(text) = inner.program(actions, key).await
@@ -179,7 +186,10 @@ impl Compiler {
             None => {
                 let fqn = executable.action.fqn().to_string();
                 let order = Order { key: key.clone(), builder: builder.image, main, fqn, source };
-                let text = Inner::compilation(inner, order).await?;
+                let text = match pool {
+                    Some(pool) => Inner::compilation(inner, order, Some(pool.clone())).await?,
+                    None => inner.compile(order, None).await?,
+                };
                 actions.keep(&key, &text);
                 text
             }
@@ -228,7 +238,7 @@ impl Inner {
     }
 
     /// One for all who want the same.
-    fn compilation(inner: &Arc<Self>, order: Order) -> Compilation {
+    fn compilation(inner: &Arc<Self>, order: Order, pool: Option<Arc<Pool>>) -> Compilation {
         let mut under_way = lock(&inner.under_way);
         if let Some(compilation) = under_way.get(&order.key) {
             return compilation.clone();
@@ -236,7 +246,7 @@ impl Inner {
         let (inner, key) = (inner.clone(), order.key.clone());
         let compilation = async move {
             let key = order.key.clone();
-            let result = inner.compile(order).await;
+            let result = inner.compile(order, pool).await;
             lock(&inner.under_way).remove(&key);
             result
         };
@@ -245,13 +255,18 @@ impl Inner {
         compilation
     }
 
-    async fn compile(&self, order: Order) -> Result<Arc<str>, NoCode> {
+    async fn compile(&self, order: Order, pool: Option<Arc<Pool>>) -> Result<Arc<str>, NoCode> {
         if let Some((_, response)) = lock(&self.refusals).iter().find(|(key, _)| *key == order.key) {
             return Err(NoCode::Answer(response.clone()));
         }
         let built = async {
             // Never closed.
             let _permit = self.room.acquire().await;
+            let wanted_mb = self.settings.memory.mb();
+            let reservation = match pool {
+                Some(pool) => Some(pool.reserve(wanted_mb).await.map_err(|Stopping| NoCode::Stopping)?),
+                None => None,
+            };
             let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
             let begun = Instant::now();
             let spec = BuildSpec {
@@ -259,16 +274,16 @@ impl Inner {
                 builder: order.builder.clone(),
                 main: order.main,
                 source: order.source,
-                memory_mb: self.settings.memory.mb(),
+                memory_mb: reservation.as_ref().map_or(wanted_mb, Reservation::memory_mb),
                 cpus: self.settings.cpus,
                 within: self.settings.timeout,
                 max_output: MAX_PROGRAM,
             };
-            (self.runtime.build(spec).await, begun.elapsed().as_millis() as u64)
+            Ok((self.runtime.build(spec).await, begun.elapsed().as_millis() as u64))
         };
         let (built, duration_ms) = tokio::select! {
             () = self.patience.requested() => return Err(NoCode::Stopping),
-            built = built => built,
+            built = built => built?,
         };
         match built {
             Ok(archive) => {

@@ -93,7 +93,7 @@ pub fn submit(message: ActivationMessage, at: Millis, context: &Arc<Context>, po
         if let Ok(executable) = &executable
             && executable.preparation.get().is_none()
         {
-            match context.compiler.code(&context.actions, executable).await {
+            match context.compiler.code(&context.actions, executable, Some(&pool)).await {
                 Ok(_) => {}
                 Err(NoCode::Answer(response)) => {
                     let job = Job::new(message, executable.clone());

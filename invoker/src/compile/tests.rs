@@ -84,7 +84,7 @@ impl World {
             fqn: "guest/a".into(),
             source: Bytes::from_static(source.as_bytes()),
         };
-        Inner::compilation(&self.compiler.inner, order)
+        Inner::compilation(&self.compiler.inner, order, None)
     }
 
     fn builds(&self) -> usize {

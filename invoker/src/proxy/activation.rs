@@ -29,7 +29,7 @@ const SEALED: &str = "A parameter of the action could not be decrypted.";
 /// Initializes the container for this job. A failure answers the job.
 pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, Response> {
     let start = context.clock.now();
-    let code = match context.compiler.code(&context.actions, &job.executable).await {
+    let code = match context.compiler.code(&context.actions, &job.executable, None).await {
         Ok(code) => code,
         Err(no_code) => {
             let response = no_code.response();
