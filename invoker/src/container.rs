@@ -211,6 +211,12 @@ pub enum CreateError {
     /// A whisk error: the platform's fault.
     #[error("Failed to provision resources to run the action.")]
     Provision(#[source] RuntimeError),
+    /// A whisk error: what runs such actions is in an image, and there are no containers here.
+    #[error("Actions of the kind '{kind}' run in containers only, and this platform has no Docker.")]
+    NoContainers {
+        /// As the action names it.
+        kind: String,
+    },
     /// A developer error: the image is not to be had.
     #[error("Failed to pull container image '{image}'.")]
     ImagePull {

@@ -122,7 +122,9 @@ pub fn of_run(outcome: &Result<Answer, CallError>, call: &Call) -> Response {
 /// Of a container that could not be made.
 pub fn of_create(error: &CreateError) -> Response {
     let status = match error {
-        CreateError::Provision(_) | CreateError::NoInterpreter { .. } => Status::WhiskError,
+        CreateError::Provision(_) | CreateError::NoInterpreter { .. } | CreateError::NoContainers { .. } => {
+            Status::WhiskError
+        }
         CreateError::ImagePull { .. } | CreateError::CommandNotFound { .. } => Status::DeveloperError,
     };
     Response::error(status, error.to_string())

@@ -130,6 +130,7 @@ fn start_processes(needs: Needs<'_>) -> anyhow::Result<Started> {
         .with_python(&launchers)
         .with_ruby(&launchers)
         .with_php(&launchers)
+        .with_programs()
         .with_nodejs(&launchers, &modules.join("node_modules"));
     config.nofile = needs.config.docker.open_files.unsigned_abs();
     config.fsize_mb = needs.config.docker.file_size.mb();

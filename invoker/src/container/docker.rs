@@ -240,7 +240,9 @@ impl ContainerRuntime for DockerRuntime {
                 CreateError::Provision(source) | CreateError::ImagePull { source, .. } => {
                     self.health.has_gone(source).await || self.health.absences() != before
                 }
-                CreateError::CommandNotFound { .. } | CreateError::NoInterpreter { .. } => false,
+                CreateError::CommandNotFound { .. }
+                | CreateError::NoInterpreter { .. }
+                | CreateError::NoContainers { .. } => false,
             };
             if !went || attempts >= ATTEMPTS {
                 return Err(error);

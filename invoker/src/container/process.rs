@@ -68,6 +68,11 @@ pub enum Launcher {
         /// The program and its arguments.
         command: Vec<String>,
     },
+    /// The proxy serves HTTP and starts the code itself, which is a program.
+    Compiled {
+        /// Whether such programs acknowledge, also without a mark.
+        acknowledges: bool,
+    },
     /// The command serves HTTP itself, on its standard input.
     Serving {
         /// The program and its arguments.
@@ -80,8 +85,11 @@ pub enum Launcher {
 impl Launcher {
     /// The program that it needs, if this machine does not have it.
     fn missing_program(&self) -> Option<&str> {
-        let (Launcher::Proxied { command } | Launcher::Serving { command, .. }) = self;
-        let program = command.first()?;
+        let program = match self {
+            Launcher::Proxied { command } | Launcher::Serving { command, .. } => command.first()?,
+            // The action is the program.
+            Launcher::Compiled { .. } => return None,
+        };
         let path = std::env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
         let there = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
         (!there).then_some(program)
@@ -144,19 +152,29 @@ impl ProcessConfig {
         self
     }
 
+    /// Runs programs that were compiled elsewhere.
+    pub fn with_programs(mut self) -> Self {
+        for (family, acknowledges) in [("go", true), ("rust", false), ("swift", false)] {
+            self.launchers.insert(family.to_owned(), Launcher::Compiled { acknowledges });
+        }
+        self
+    }
+
     /// The whole command line of a container and the launcher's own variables.
     fn command_line(&self, launcher: &Launcher, directory: &Path) -> (Vec<OsString>, Vec<(String, String)>) {
         let mut line: Vec<OsString> = vec![self.exe.clone().into()];
         line.extend(self.prefix.iter().map(OsString::from));
         let (nofile, fsize) = (self.nofile.to_string(), self.fsize_mb.to_string());
         let die = format!("--die-with-parent={}", std::process::id());
-        let (own, command, env): (Vec<OsString>, _, _) = match launcher {
-            Launcher::Proxied { command } => {
-                let mut own: Vec<OsString> =
-                    vec!["serve".into(), "--listen-stdin".into(), "--workdir".into()];
-                own.push(directory.into());
-                own.extend([&*die, "--nofile", &nofile, "--fsize-mb", &fsize].map(OsString::from));
-                (own, command, vec![])
+        let mut proxied: Vec<OsString> = vec!["serve".into(), "--listen-stdin".into(), "--workdir".into()];
+        proxied.push(directory.into());
+        proxied.extend([&*die, "--nofile", &nofile, "--fsize-mb", &fsize].map(OsString::from));
+        let (own, command, env): (Vec<OsString>, &[String], _) = match launcher {
+            Launcher::Proxied { command } => (proxied, command, vec![]),
+            Launcher::Compiled { acknowledges } => {
+                proxied.push("--executable".into());
+                proxied.extend(acknowledges.then(|| "--ack".into()));
+                (proxied, &[], vec![])
             }
             Launcher::Serving { command, env } => {
                 let own =
@@ -283,7 +301,7 @@ impl ContainerRuntime for ProcessRuntime {
             let source = RuntimeError::failed("create container", &spec.name, why);
             return Err(match spec.family() {
                 "blackbox" => CreateError::ImagePull { image: spec.image, source },
-                _ => CreateError::Provision(source),
+                _ => CreateError::NoContainers { kind: spec.kind },
             });
         };
         if let Some(program) = launcher.missing_program() {

@@ -18,7 +18,7 @@ pub struct Image {
 }
 
 /// Every image.
-pub const IMAGES: &[Image] = &[NODEJS, PYTHON, RUBY, PHP, GOLANG, GOLANG_BUILDER];
+pub const IMAGES: &[Image] = &[NODEJS, PYTHON, RUBY, PHP, GOLANG, GOLANG_BUILDER, JAVA, JAVA_BUILDER];
 
 const NODEJS: Image = Image {
     tag: "oxwhisk/action-nodejs-v20:latest",
@@ -77,6 +77,24 @@ const GOLANG_BUILDER: Image = Image {
     tag: "oxwhisk/action-golang-v1.24-builder:latest",
     dockerfile: "runtimes/golang/builder.Dockerfile",
     files: &["runtimes/golang/compile", "runtimes/golang/launcher.go"],
+    proxy: true,
+    downloads: false,
+    on_demand: false,
+};
+
+const JAVA: Image = Image {
+    tag: "oxwhisk/action-java-v21:latest",
+    dockerfile: "runtimes/java/Dockerfile",
+    files: &["runtimes/java/Launcher.java", "runtimes/java/Sample.java", "runtimes/java/options"],
+    proxy: true,
+    downloads: false,
+    on_demand: false,
+};
+
+const JAVA_BUILDER: Image = Image {
+    tag: "oxwhisk/action-java-v21-builder:latest",
+    dockerfile: "runtimes/java/builder.Dockerfile",
+    files: &["runtimes/java/compile"],
     proxy: true,
     downloads: false,
     on_demand: false,

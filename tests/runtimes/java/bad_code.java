@@ -1,0 +1,5 @@
+import com.google.gson.JsonObject;
+
+public class Main {
+    public static JsonObject main(JsonObject args) {
+        return new JsonObject();
