@@ -1,8 +1,9 @@
 //! `cargo xtask test`: brings up what the suites need, runs them, and takes down what it started.
 //!
 //! On a bare machine that is the Docker daemon, the runtime images, PostgreSQL's binaries, Kafka with its Java, and
-//! clients from their package registries. Those that start and kill an embedded platform run twice, with containers
-//! by Docker and by processes; those of the API and of what `wsk` does also against the distributed form.
+//! clients from their package registries. What users and clients see is judged in both forms, the embedded one with
+//! actions as local processes where the distributed one has containers; all else runs with containers. With
+//! `--all` everything about the embedded form runs with both.
 
 use std::process::Command;
 
@@ -10,11 +11,14 @@ use anyhow::{Context, bail};
 
 use crate::{clients, docker_daemon, images, kafka, postgres};
 
-/// The suites that are about the embedded platform as a process.
-const PLATFORM_SUITES: [&str; 2] = ["platform", "chaos"];
+/// The suites about the embedded platform that run with processes too, if everything is to be run.
+const PLATFORM: [&str; 2] = ["platform", "chaos"];
 
-/// The suites that judge what users and clients see, and therefore both forms.
-const BOTH_FORMS: [&str; 3] = ["api", "wsk", "wsk_wire"];
+/// The suite of the REST API: the longest, so each run of it has another kind of containers.
+const API: [&str; 1] = ["api"];
+
+/// The suites that judge what users and clients see of the distributed form.
+const DISTRIBUTED: [&str; 3] = ["api", "wsk", "wsk_wire"];
 
 /// Runs everything, or everything but what takes long.
 pub fn run(all: bool) -> anyhow::Result<()> {
@@ -34,22 +38,54 @@ fn suites(all: bool) -> anyhow::Result<()> {
         needs.join().unwrap_or_else(|_| bail!("what the suites need could not be had"))?;
         built
     })?;
-    cargo(
-        &["test", "--workspace", "--no-fail-fast"],
-        &[
-            ("OXWHISK_TEST_RUNTIME", "docker"),
-            ("OXWHISK_TEST_DOCKER", "required"),
-            ("OXWHISK_TEST_IMAGES", if all { "all" } else { "usual" }),
-        ],
-    )?;
-    cargo(
-        &[&["test", "--workspace", "--no-fail-fast"], &tests(&BOTH_FORMS)[..]].concat(),
-        &[("OXWHISK_TEST_RUNTIME", "docker"), ("OXWHISK_TEST_FORM", "distributed")],
-    )?;
-    cargo(
-        &[&["test", "--workspace", "--no-fail-fast"], &tests(&PLATFORM_SUITES)[..]].concat(),
-        &[("OXWHISK_TEST_RUNTIME", "process")],
-    )
+    let images = if all { "all" } else { "usual" };
+    let docker = [
+        ("OXWHISK_TEST_RUNTIME", "docker"),
+        ("OXWHISK_TEST_DOCKER", "required"),
+        ("OXWHISK_TEST_IMAGES", images),
+    ];
+    let process = [("OXWHISK_TEST_RUNTIME", "process")];
+    let distributed = [docker[0], ("OXWHISK_TEST_FORM", "distributed")];
+    let others = suites_but(&API)?;
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    test(&["--lib", "--bins"], &others, &docker)?;
+    test(&[], &API, &process)?;
+    test(&[], &DISTRIBUTED, &distributed)?;
+    if all {
+        test(&[], &API, &docker)?;
+        test(&[], &PLATFORM, &process)?;
+    }
+    Ok(())
+}
+
+/// Runs suites, and what else the flags choose.
+fn test(flags: &[&str], suites: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
+    let suites = suites.iter().flat_map(|suite| ["--test", suite]);
+    let arguments: Vec<&str> = ["test", "--workspace", "--no-fail-fast"]
+        .into_iter()
+        .chain(flags.iter().copied())
+        .chain(suites)
+        .collect();
+    cargo(&arguments, environment)
+}
+
+/// The names of all suites that `cargo test` would run, but for these.
+fn suites_but(left_out: &[&str]) -> anyhow::Result<Vec<String>> {
+    let output = Command::new(cargo_program())
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .output()
+        .context("cargo cannot be started")?;
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).context("cargo says nothing of this workspace")?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let targets = packages.flat_map(|package| package["targets"].as_array().into_iter().flatten());
+    let suites = targets.filter(|target| target["kind"][0] == "test" && target["test"] == true);
+    let mut names: Vec<String> =
+        suites.filter_map(|target| target["name"].as_str()).map(str::to_owned).collect();
+    names.retain(|name| !left_out.contains(&name.as_str()));
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
 }
 
 /// What is installed, downloaded and built besides our programs.
@@ -60,9 +96,8 @@ fn ensure_services(all: bool) -> anyhow::Result<()> {
     images::run(false, if all { images::Wanted::All } else { images::Wanted::Usual })
 }
 
-/// The flags that choose these suites.
-fn tests<'a>(suites: &[&'a str]) -> Vec<&'a str> {
-    suites.iter().flat_map(|suite| ["--test", suite]).collect()
+fn cargo_program() -> String {
+    std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }
 
 fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
@@ -71,8 +106,7 @@ fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()>
         environment.iter().map(|(k, v)| format!("{k}={v} ")).collect::<String>(),
         arguments.join(" ")
     );
-    let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let status = Command::new(program)
+    let status = Command::new(cargo_program())
         .args(arguments)
         .envs(environment.iter().copied())
         .status()
