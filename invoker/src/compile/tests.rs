@@ -1,3 +1,5 @@
+//! The compiler without Docker: one compilation for all, a bound on builders, what is remembered.
+
 use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;

@@ -254,11 +254,26 @@ impl ContainerRuntime for DockerRuntime {
     }
 
     async fn builder_of(&self, image: &str) -> Result<Option<Builder>, RuntimeError> {
+        self.health.there().await?;
         build::builder_of(self, image).await
     }
 
     async fn build(&self, spec: BuildSpec) -> Result<Bytes, BuildError> {
-        build::build(self, spec).await
+        let mut attempts = 0;
+        loop {
+            self.health.there().await.map_err(BuildError::Unavailable)?;
+            let before = self.health.absences();
+            let name = format!("{}_{attempts}", spec.name);
+            let error = match build::build(self, &BuildSpec { name, ..spec.clone() }).await {
+                Err(BuildError::Unavailable(error)) => error,
+                other => return other,
+            };
+            attempts += 1;
+            let went = self.health.has_gone(&error).await || self.health.absences() != before;
+            if !went || attempts >= ATTEMPTS {
+                return Err(BuildError::Unavailable(error));
+            }
+        }
     }
 
     async fn remove_run(&self, run: &str) -> Result<usize, RuntimeError> {

@@ -42,18 +42,19 @@ pub async fn builder_of(runtime: &DockerRuntime, image: &str) -> Result<Option<B
 }
 
 /// Compiles, and leaves no container behind.
-pub async fn build(runtime: &DockerRuntime, spec: BuildSpec) -> Result<Bytes, BuildError> {
+pub async fn build(runtime: &DockerRuntime, spec: &BuildSpec) -> Result<Bytes, BuildError> {
     let image = present(runtime, &spec.builder).await.map_err(BuildError::Unavailable)?;
     let docker = &runtime.daemon.docker;
+    let _held = runtime.health.hold(&spec.name);
     let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
     let id = {
         let _permit = runtime.creations.acquire().await.map_err(|closed| {
             BuildError::Unavailable(RuntimeError::failed("create container", &spec.name, closed))
         })?;
-        let created = docker.create_container(Some(options), body(&runtime.config, &spec, &image)).await;
+        let created = docker.create_container(Some(options), body(&runtime.config, spec, &image)).await;
         created.map_err(unavailable("create container", &spec.name))?.id
     };
-    let result = timeout(spec.within, run(runtime, &spec, &id)).await.unwrap_or(Err(BuildError::TimedOut));
+    let result = timeout(spec.within, run(runtime, spec, &id)).await.unwrap_or(Err(BuildError::TimedOut));
     if let Err(error) = runtime.daemon.remove(&id).await {
         warn!(container.id = %id, "a builder container is left: {:#}", anyhow!(error));
     }
