@@ -18,7 +18,7 @@ pub struct Image {
 }
 
 /// Every image.
-pub const IMAGES: &[Image] = &[NODEJS, PYTHON, RUBY, PHP, GOLANG, GOLANG_BUILDER, JAVA, JAVA_BUILDER];
+pub const IMAGES: &[Image] = &[NODEJS, PYTHON, RUBY, PHP, GOLANG, GOLANG_BUILDER, JAVA, JAVA_BUILDER, RUST, RUST_BUILDER];
 
 const NODEJS: Image = Image {
     tag: "oxwhisk/action-nodejs-v20:latest",
@@ -98,4 +98,29 @@ const JAVA_BUILDER: Image = Image {
     proxy: true,
     downloads: false,
     on_demand: false,
+};
+
+const RUST: Image = Image {
+    tag: "oxwhisk/action-rust-v1.85:latest",
+    dockerfile: "runtimes/rust/Dockerfile",
+    files: &[],
+    proxy: true,
+    downloads: false,
+    on_demand: true,
+};
+
+const RUST_BUILDER: Image = Image {
+    tag: "oxwhisk/action-rust-v1.85-builder:latest",
+    dockerfile: "runtimes/rust/builder.Dockerfile",
+    files: &[
+        "runtimes/rust/compile",
+        "runtimes/rust/launcher.rs",
+        "runtimes/rust/launcher.toml",
+        "runtimes/rust/actions.toml",
+        "runtimes/rust/config.toml",
+        "runtimes/rust/sample.rs",
+    ],
+    proxy: true,
+    downloads: false,
+    on_demand: true,
 };

@@ -1,0 +1,7 @@
+mod greeter;
+
+use serde_json::{Error, Value};
+
+pub fn main(args: Value) -> Result<Value, Error> {
+    Ok(greeter::greet(&args["name"]))
+}
