@@ -2,5 +2,6 @@
 //! that every module says why it is there.
 
 mod cases;
+mod examples;
 mod rules;
 mod tree;

@@ -18,7 +18,20 @@ pub struct Image {
 }
 
 /// Every image.
-pub const IMAGES: &[Image] = &[NODEJS, PYTHON, RUBY, PHP, GOLANG, GOLANG_BUILDER, JAVA, JAVA_BUILDER, RUST, RUST_BUILDER];
+pub const IMAGES: &[Image] = &[
+    NODEJS,
+    PYTHON,
+    RUBY,
+    PHP,
+    GOLANG,
+    GOLANG_BUILDER,
+    JAVA,
+    JAVA_BUILDER,
+    RUST,
+    RUST_BUILDER,
+    SWIFT,
+    SWIFT_BUILDER,
+];
 
 const NODEJS: Image = Image {
     tag: "oxwhisk/action-nodejs-v20:latest",
@@ -119,6 +132,29 @@ const RUST_BUILDER: Image = Image {
         "runtimes/rust/actions.toml",
         "runtimes/rust/config.toml",
         "runtimes/rust/sample.rs",
+    ],
+    proxy: true,
+    downloads: false,
+    on_demand: true,
+};
+
+const SWIFT: Image = Image {
+    tag: "oxwhisk/action-swift-v6.0:latest",
+    dockerfile: "runtimes/swift/Dockerfile",
+    files: &[],
+    proxy: true,
+    downloads: false,
+    on_demand: true,
+};
+
+const SWIFT_BUILDER: Image = Image {
+    tag: "oxwhisk/action-swift-v6.0-builder:latest",
+    dockerfile: "runtimes/swift/builder.Dockerfile",
+    files: &[
+        "runtimes/swift/compile",
+        "runtimes/swift/launcher.swift",
+        "runtimes/swift/whisk.swift",
+        "runtimes/swift/sample.swift",
     ],
     proxy: true,
     downloads: false,

@@ -1,0 +1,3 @@
+func main(args: Any) -> Any {
+    return ["error": "sorry"]
+}

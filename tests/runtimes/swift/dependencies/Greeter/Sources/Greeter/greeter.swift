@@ -1,0 +1,3 @@
+public func greet(_ name: String) -> [String: Any] {
+    return ["greeting": "Hello \(name)!"]
+}

@@ -1,0 +1,5 @@
+import Foundation
+
+func main(args: Any) -> Any {
+    exit(3)
+}

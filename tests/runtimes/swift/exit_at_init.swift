@@ -1,0 +1,7 @@
+import Foundation
+
+exit(3)
+
+func main(args: Any) -> Any {
+    return args
+}
