@@ -180,6 +180,11 @@ impl Pool {
         self.change(|state| state.dying(no));
     }
 
+    /// A container was to be a stem cell and could not be made.
+    pub fn unmade(self: &Arc<Self>, no: ContainerNo) {
+        self.change(|state| state.unmade(no));
+    }
+
     /// A container is gone.
     pub fn removed(self: &Arc<Self>, no: ContainerNo) {
         self.proxies().remove(&no);

@@ -147,6 +147,7 @@ impl Driver {
             Origin::Job(job) => (Request::of_job(&job), vec![job]),
             Origin::StemCell(plan) => (Request::of_stem_cell(&plan), vec![]),
         };
+        let is_stem_cell = waiting.is_empty();
         self.work.push(Box::pin(async move {
             let begun = Instant::now();
             match shell::create(&context, &name, request).await {
@@ -159,7 +160,10 @@ impl Driver {
                     let response = response::of_create(&error);
                     let error = anyhow::Error::from(error);
                     warn!(container.name = name, "container {name} could not be made: {error:#}");
-                    (Event::CreateFailed(response), None)
+                    match is_stem_cell {
+                        true => (Event::NotPrewarmed, None),
+                        false => (Event::CreateFailed(response), None),
+                    }
                 }
             }
         }));
@@ -196,6 +200,7 @@ impl Driver {
             Effect::TellPrewarmed => self.pool.prewarmed(self.no),
             Effect::TellWarm => self.pool.warmed(self.no),
             Effect::TellEnded => self.pool.ended(self.no),
+            Effect::TellUnmade => self.pool.unmade(self.no),
             Effect::TellDying => self.pool.dying(self.no),
             Effect::TellRemoved => self.pool.removed(self.no),
             Effect::StartGrace => {

@@ -10,5 +10,6 @@ mod ending;
 mod fired;
 mod first_steps;
 mod overlap;
+mod pool;
 mod start_up;
 mod user_events;

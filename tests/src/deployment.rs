@@ -17,7 +17,7 @@ use crate::admin::Admin;
 use crate::client::Client;
 use crate::guard::Guard;
 use crate::place;
-use crate::server::Options;
+use crate::server::{Options, STEM_CELLS};
 use crate::services::kafka::Kafka;
 use crate::services::postgres::Postgres;
 use crate::wait;
@@ -155,7 +155,7 @@ impl Site {
     }
 
     fn command(&self, role: Role, port: u16) -> Command {
-        let Options { config, manifest, user_memory, throttled, environment, .. } = &self.options;
+        let Options { config, manifest, user_memory, throttled, environment, stem_cells, .. } = &self.options;
         let mut command = Command::new(match role {
             Role::Controller => place::controller(),
             Role::Invoker => place::invoker(),
@@ -172,6 +172,7 @@ impl Site {
             }
             Role::Invoker => {
                 command.args(["--user-memory", user_memory]);
+                command.env(STEM_CELLS, stem_cells.to_string());
             }
         }
         if manifest.is_some() {

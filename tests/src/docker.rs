@@ -24,7 +24,15 @@ impl Instance {
     ///
     /// If the daemon does not answer, or the container carries no such label.
     pub async fn of_container(id: &str) -> Self {
-        let docker = Docker::connect_with_defaults().expect("the daemon's address is well formed");
+        Self::on(Docker::connect_with_defaults().expect("the daemon's address is well formed"), id).await
+    }
+
+    /// The same of another daemon than the usual one.
+    ///
+    /// # Panics
+    ///
+    /// As [`Instance::of_container`].
+    pub async fn on(docker: Docker, id: &str) -> Self {
         let docker = docker.negotiate_version().await.expect("the Docker daemon answers");
         let container = docker.inspect_container(id, None).await.expect("the action's container is there");
         let labels = container.config.and_then(|config| config.labels).unwrap_or_default();

@@ -21,6 +21,7 @@ pub mod clients;
 pub mod collector;
 pub mod deployment;
 pub mod docker;
+pub mod dockerd;
 pub mod fixtures;
 pub mod guard;
 pub mod namespace;

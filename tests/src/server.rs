@@ -25,6 +25,9 @@ use crate::whisk::Whisk;
 pub const GUEST: &str =
     "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:123zO3xZCLrMN6v2BKK1dXYFpXlPkccOFqm12CdAsMgRU4VrNZ9lyGVCGuMDGIwP";
 
+/// The setting behind [`Options::stem_cells`].
+pub const STEM_CELLS: &str = "CONFIG_whisk_containerPool_stemCells";
+
 /// How long a server may take until it answers.
 const READY: Duration = Duration::from_secs(60);
 /// How long a server may take to drain.
@@ -45,6 +48,9 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// The memory that all action containers share.
     pub user_memory: String,
+    /// Whether containers wait for their first action, as the manifest says. Most suites would only pay for them
+    /// with every start.
+    pub stem_cells: bool,
     /// Whether the throttles hold; most suites do more than they allow.
     pub throttled: bool,
     /// A runtimes manifest in place of the built-in one.
@@ -62,6 +68,7 @@ impl Default for Options {
             host: "127.0.0.1".to_owned(),
             data: None,
             user_memory: "2g".to_owned(),
+            stem_cells: false,
             throttled: false,
             manifest: None,
             config: None,
@@ -153,6 +160,7 @@ impl Home {
             command.env_remove(leaking);
         }
         command.env("TMPDIR", self.temporary());
+        command.env(STEM_CELLS, self.options.stem_cells.to_string());
         command.envs(self.options.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null());
         command

@@ -8,7 +8,9 @@
 //! length (upstream's client reads chunked ones as no answer at all).
 
 use std::future::{Future, poll_fn};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::sync::Mutex;
 use std::task::Poll;
@@ -217,6 +219,8 @@ struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
     /// `None` once it has ended.
     driver: Option<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>,
+    /// The same socket, to ask the kernel.
+    socket: std::net::TcpStream,
 }
 
 /// Whether a request that failed is certain never to have left.
@@ -237,8 +241,9 @@ impl Connection {
     async fn open(address: SocketAddr, limit: Duration) -> anyhow::Result<Self> {
         let stream = timeout(limit, TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
+        let socket = stream.as_fd().try_clone_to_owned()?.into();
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, driver: Some(driver) })
+        Ok(Self { sender, driver: Some(driver), socket })
     }
 
     /// Polls `work` while moving the connection.
@@ -263,7 +268,14 @@ impl Connection {
     fn is_usable(&mut self) -> bool {
         let ready = Self::drive(&mut self.driver, self.sender.ready());
         let ready = futures::FutureExt::now_or_never(ready);
-        matches!(ready, Some(Ok(()))) && self.driver.is_some()
+        matches!(ready, Some(Ok(()))) && self.driver.is_some() && self.is_open()
+    }
+
+    /// Whether the other side has not closed it. The runtime may not have been told yet by the kernel that it
+    /// has, and a request to a dead container would look as if it had killed it.
+    fn is_open(&self) -> bool {
+        // It does not block: the flag is the socket's.
+        matches!(self.socket.peek(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
     async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unsent> {

@@ -103,8 +103,8 @@ enum Stage {
     StemCell(CellNo),
     /// Made for its first job, which is not initialized yet.
     Cold,
-    /// A stem cell that is being initialized.
-    Warming,
+    /// A stem cell that has a job and is not initialized yet.
+    Warming(CellNo),
     Warm,
 }
 
@@ -279,8 +279,23 @@ impl<J: Wanting> PoolState<J> {
     /// The container takes no more jobs; it goes by itself.
     pub fn dying(&mut self, no: ContainerNo) -> Vec<Effect<J>> {
         let mut effects = Vec::new();
-        if let Some(Slot { stage: Stage::StemCell(cell), removing: false, .. }) = self.slots.get(&no) {
-            self.stem_cells.make(false);
+        // Of several that fail together one is told of.
+        if let Some(Slot { stage: Stage::StemCell(cell), removing: false, .. }) = self.slots.get(&no)
+            && self.stem_cells.make(false)
+        {
+            effects.push(Effect::Failed(*cell));
+        }
+        self.retire(no);
+        effects.extend(self.serve());
+        effects
+    }
+
+    /// The container was to be a stem cell and could not be made, whether it had a job already or not.
+    pub fn unmade(&mut self, no: ContainerNo) -> Vec<Effect<J>> {
+        let mut effects = Vec::new();
+        if let Some(Slot { stage: Stage::StemCell(cell) | Stage::Warming(cell), .. }) = self.slots.get(&no)
+            && self.stem_cells.make(false)
+        {
             effects.push(Effect::Failed(*cell));
         }
         self.retire(no);
@@ -426,7 +441,7 @@ impl<J: Wanting> PoolState<J> {
         let (stage, _, no) = free.max()?;
         let start = match stage {
             Stage::Warm => Start::Warmed,
-            Stage::Warming => Start::Warming,
+            Stage::Warming(_) => Start::Warming,
             Stage::Cold | Stage::StemCell(_) => Start::WarmingCold,
         };
         Some((no, start))
@@ -449,7 +464,9 @@ impl<J: Wanting> PoolState<J> {
         if let Some(slot) = self.slots.get_mut(&no) {
             slot.owner = Some(want.owner.clone());
             slot.max_concurrent = want.max_concurrent;
-            slot.stage = Stage::Warming;
+            if let Stage::StemCell(cell) = slot.stage {
+                slot.stage = Stage::Warming(cell);
+            }
             self.by_owner.entry(want.owner.clone()).or_default().push(no);
         }
     }

@@ -251,7 +251,13 @@ fn one_that_fails_is_replaced_only_when_that_is_asked_for() {
     let [no] = prewarm(&mut pool, effects, 0)[..] else { panic!("no stem cell") };
     assert_eq!(pool.dying(no), vec![Effect::Failed(CellNo(0))]);
     assert_eq!(pool.removed(no), vec![]);
-    assert!(matches!(pool.make_stem_cells(true)[..], [Effect::Prewarm(..)]));
+    let effects = pool.make_stem_cells(true);
+    let [Effect::Prewarm(no, _)] = effects[..] else { panic!("{effects:?}") };
+    // Nor does a job that has taken it make it be tried again: it gets a container of its own.
+    pool.submit(run(1, 1, 256)).unwrap();
+    assert!(matches!(pool.unmade(no)[..], [Effect::Failed(CellNo(0))]));
+    let effects = pool.returned(run(1, 1, 256));
+    assert!(matches!(effects[..], [Effect::Create(_, _, Start::Cold), Effect::Missed(_)]), "{effects:?}");
 }
 
 /// What a model of the world knows of the containers that the pool had made.

@@ -65,9 +65,9 @@ impl StemCells {
         Self { kinds, made: false, rigid: false }
     }
 
-    /// Whether missing ones are made.
-    pub fn make(&mut self, wanted: bool) {
-        self.made = wanted;
+    /// Whether missing ones are made from now on. Returns whether they were.
+    pub fn make(&mut self, wanted: bool) -> bool {
+        std::mem::replace(&mut self.made, wanted)
     }
 
     /// From now on only jobs of their very size are served.

@@ -43,6 +43,8 @@ pub enum Event<J, F> {
     Created,
     /// It could not be made.
     CreateFailed(F),
+    /// It was to be a stem cell and could not be made.
+    NotPrewarmed,
     /// It is initialized; the job that forced it comes back to be run.
     Initialized(J),
     /// `/init` failed; that job is answered already.
@@ -93,6 +95,8 @@ pub enum Effect<J, F> {
     TellEnded,
     /// Tell the pool that it takes no more jobs.
     TellDying,
+    /// Tell the pool that it is no stem cell.
+    TellUnmade,
     /// Tell the pool that it is gone.
     TellRemoved,
     /// Start the grace.
@@ -138,6 +142,13 @@ impl<J: Debug> State<J> {
             (State::Creating(waiting), Event::CreateFailed(fault)) => {
                 let mut effects = vec![Effect::TellDying];
                 effects.extend(waiting.into_iter().map(|job| Effect::Answer(job, fault.clone())));
+                effects.push(Effect::TellRemoved);
+                (State::Gone, effects)
+            }
+            // Creating => Gone: it was made for nobody, so whoever waits may still get another.
+            (State::Creating(waiting), Event::NotPrewarmed) => {
+                let mut effects = vec![Effect::TellUnmade];
+                effects.extend(waiting.into_iter().map(Effect::Return));
                 effects.push(Effect::TellRemoved);
                 (State::Gone, effects)
             }
@@ -262,7 +273,9 @@ impl<J: Debug> State<J> {
                 (State::Removing, vec![Effect::Return(job)])
             }
             (State::Removing, Event::Created) => (State::Removing, vec![Effect::Destroy]),
-            (State::Removing, Event::CreateFailed(_)) => (State::Gone, vec![Effect::TellRemoved]),
+            (State::Removing, Event::CreateFailed(_) | Event::NotPrewarmed) => {
+                (State::Gone, vec![Effect::TellRemoved])
+            }
             (State::Removing, Event::Destroyed) => (State::Gone, vec![Effect::TellRemoved]),
             (state @ (State::Removing | State::Gone), _) => (state, vec![]),
             // Timers that lost against a job: harmless.

@@ -37,8 +37,9 @@ fn a_stem_cell_waits_for_its_first_job() {
     let (state, effects) = walk(S::Prewarmed, vec![E::Remove, E::Assigned(1), E::Destroyed]);
     assert_eq!(state, S::Gone);
     assert_eq!(effects, [X::TellDying, X::Destroy, X::Return(1), X::TellRemoved]);
-    let (state, effects) = walk(S::Creating(vec![]), vec![E::CreateFailed("no")]);
-    assert_eq!((state, effects), (S::Gone, vec![X::TellDying, X::TellRemoved]));
+    // Whoever waits for one that cannot be made gets another.
+    let (state, effects) = walk(S::Creating(vec![]), vec![E::Assigned(1), E::NotPrewarmed]);
+    assert_eq!((state, effects), (S::Gone, vec![X::TellUnmade, X::Return(1), X::TellRemoved]));
 }
 
 #[test]
