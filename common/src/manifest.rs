@@ -317,10 +317,8 @@ mod tests {
             increment: 1,
         };
         assert_eq!((cell.initial_count, cell.memory.mb(), &cell.reactive), (2, 256, &Some(expected)));
-        assert_eq!(
-            Manifest::load(None).unwrap().resolve("nodejs:default").unwrap().stem_cells,
-            [cell.clone()]
-        );
+        let shipped = Manifest::load(None).unwrap();
+        assert_eq!(shipped.resolve("nodejs:default").unwrap().stem_cells.first(), Some(cell));
         let one = r#"{"count":1,"memory":"256 MB"}"#;
         for (parsed, problem) in [
             (with(&one.replace(":1", ":0")), "initialCount must be at least 1"),

@@ -17,6 +17,16 @@ pub async fn cold_start(
     init: &str,
     run: &str,
 ) -> anyhow::Result<f64> {
+    let begun = Instant::now();
+    let id = create(docker, image, network).await?;
+    let outcome = answer(docker, &id, network, init, run).await;
+    let took = begun.elapsed().as_secs_f64() * 1e3;
+    remove(docker, &id).await?;
+    outcome.map(|()| took)
+}
+
+/// A container that is not started; returns its id.
+pub async fn create(docker: &Docker, image: &str, network: &str) -> anyhow::Result<String> {
     let body = ContainerCreateBody {
         image: Some(image.to_owned()),
         host_config: Some(HostConfig {
@@ -27,16 +37,17 @@ pub async fn cold_start(
         }),
         ..ContainerCreateBody::default()
     };
-    let begun = Instant::now();
-    let id = docker.create_container(None::<CreateContainerOptions>, body).await?.id;
-    let outcome = answer(docker, &id, network, init, run).await;
-    let took = begun.elapsed().as_secs_f64() * 1e3;
-    let force = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
-    docker.remove_container(&id, Some(force)).await?;
-    outcome.map(|()| took)
+    Ok(docker.create_container(None::<CreateContainerOptions>, body).await?.id)
 }
 
-async fn answer(docker: &Docker, id: &str, network: &str, init: &str, run: &str) -> anyhow::Result<()> {
+/// Removes a container by force.
+pub async fn remove(docker: &Docker, id: &str) -> anyhow::Result<()> {
+    let force = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
+    Ok(docker.remove_container(id, Some(force)).await?)
+}
+
+/// Starts a container and asks it until it has answered.
+pub async fn answer(docker: &Docker, id: &str, network: &str, init: &str, run: &str) -> anyhow::Result<()> {
     docker.start_container(id, None).await?;
     let address = address(docker, id, network).await?;
     let client = reqwest::Client::new();

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use serde_json::json;
+use tests::client::Client;
 use tests::namespace::Namespace;
 use tests::platform::{self, Platform};
 use tests::server::{Home, Options};
+use tests::wait;
 use tokio::time::Instant;
 
 use crate::report::middle;
@@ -29,7 +32,8 @@ impl Subject {
         let start_ms = match platform::is_distributed() {
             // It waits for its neighbours, so that would tell little of it.
             true => None,
-            false => Some(start_time(&options).await?),
+            // As users start it, with its stem cells.
+            false => Some(start_time(&Options { stem_cells: true, ..options.clone() }).await?),
         };
         let platform = Platform::start(options).await;
         let rest_mib = resident_mib(&platform)?;
@@ -58,6 +62,34 @@ impl Subject {
     pub async fn stop(self) {
         self.platform.stop().await;
     }
+}
+
+/// The first runs of actions for which a stem cell waits, each in ms, on a platform of its own.
+pub async fn with_stem_cells(count: usize, source: &str, payload: &str) -> anyhow::Result<Vec<f64>> {
+    let options = Options { container_runtime: "docker".to_owned(), stem_cells: true, ..Options::default() };
+    let platform = Platform::start(options).await;
+    let namespace = platform.whisk().namespace().await;
+    let invoker = match &platform {
+        Platform::Embedded(server) => server.url().to_owned(),
+        Platform::Distributed(pair) => pair.invoker().url().to_owned(),
+    };
+    let metrics = Client::new(&invoker, None);
+    let mut all = Vec::new();
+    for n in 0..count {
+        let body = json!({"exec": {"kind": "nodejs:default", "code": source}, "limits": {"memory": 128}});
+        namespace.put(format!("actions/spared{n}"), &body).await.expect(200);
+        wait::until("stem cells wait", Duration::from_secs(30), || async {
+            let text = metrics.get("/metrics").await.expect(200).text();
+            text.lines().any(|line| line == "gauge_containerPool_prewarmCount_counter 2").then_some(())
+        })
+        .await;
+        let begun = Instant::now();
+        let path = format!("actions/spared{n}?blocking=true&result=true");
+        namespace.post(path, &serde_json::from_str(payload)?).await.expect(200);
+        all.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    platform.stop().await;
+    Ok(all)
 }
 
 /// The processes that users run, by name.

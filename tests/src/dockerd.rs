@@ -135,6 +135,16 @@ impl Dockerd {
             async move { ended.map(drop) }
         })
         .await;
+        self.clean();
+    }
+
+    /// What it leaves even in good order: the shim of a container that was half made when it was killed, and
+    /// the mount of its data.
+    fn clean(&self) {
+        let cleaned = Command::new("sh").args(["-c", CLEAN, "clean"]).arg(self.folder.path()).status();
+        if !cleaned.is_ok_and(|status| status.success()) {
+            eprintln!("something of the daemon in {} is left", self.folder.path().display());
+        }
     }
 
     async fn wait_until_it_answers(&self) {
@@ -163,10 +173,7 @@ impl Drop for Dockerd {
         }
         self.signal(Signal::KILL);
         let _ = self.child.wait();
-        let cleaned = Command::new("sh").args(["-c", CLEAN, "clean"]).arg(self.folder.path()).status();
-        if !cleaned.is_ok_and(|status| status.success()) {
-            eprintln!("something of the daemon in {} is left", self.folder.path().display());
-        }
+        self.clean();
     }
 }
 

@@ -16,6 +16,9 @@ pub struct Arguments {
     /// Lists and reads of activation records in PostgreSQL, in place of invocations.
     #[arg(long, conflicts_with = "distributed")]
     listing: bool,
+    /// So many distinct actions at once, all of them cold, in place of the rest.
+    #[arg(long, conflicts_with_all = ["distributed", "listing"], num_args = 0..=1, default_missing_value = "100")]
+    storm: Option<u32>,
     /// How many records the lists go over.
     #[arg(long, requires = "listing", default_value_t = 10_000_000)]
     rows: u32,
@@ -34,12 +37,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         kafka::ensure()?;
     }
     let daemon = docker_daemon::ensure()?;
-    let outcome = invocations(if arguments.distributed { "distributed" } else { "embedded" });
+    let form = if arguments.distributed { "distributed" } else { "embedded" };
+    let outcome = invocations(form, arguments.storm);
     daemon.stop()?;
     outcome
 }
 
-fn invocations(form: &str) -> anyhow::Result<()> {
+fn invocations(form: &str, storm: Option<u32>) -> anyhow::Result<()> {
     if Command::new("wrk").arg("--version").output().is_err() {
         docker_daemon::install(&["wrk"])?;
     }
@@ -48,7 +52,13 @@ fn invocations(form: &str) -> anyhow::Result<()> {
     // The harness waits for wrk and needs no optimization; what it measures is the release build.
     let load = ["test", "--quiet", "--package", "tests", "--bench", "load"];
     // A broker as operators run it, not as tests do, which want it to be there soon.
-    cargo(&load, &[("OXWHISK_TEST_FORM", form), ("OXWHISK_TEST_JAVA", "-Xmx1g")])
+    let storm = storm.map(|count| count.to_string()).unwrap_or_default();
+    let environment = [
+        ("OXWHISK_TEST_FORM", form),
+        ("OXWHISK_TEST_JAVA", "-Xmx1g"),
+        ("OXWHISK_BENCH_STORM", storm.as_str()),
+    ];
+    cargo(&load, &environment)
 }
 
 fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
