@@ -46,6 +46,7 @@ behaviours![
     a_container_lives_its_life,
     a_suspended_container_stands_still,
     memory_is_limited,
+    memory_can_be_taken_away,
     what_hangs_is_still_running,
     two_containers_share_nothing,
     a_flood_of_output_stops_nothing,
@@ -116,6 +117,17 @@ async fn memory_is_limited(site: &Site) {
             "import time\ndef main(args):\n  x = bytearray(600 << 20)\n  time.sleep(60)\n  return {}\n",
         )
         .await;
+    let answer = live.client.run(Live::body(json!({})), LONG, LIMITS).await;
+    assert!(!matches!(&answer, Ok(answer) if answer.status == 200), "{answer:?}");
+    assert_eq!(live.container.cause_of_end(LONG).await, EndCause::OutOfMemory);
+    live.destroy().await;
+}
+
+async fn memory_can_be_taken_away(site: &Site) {
+    let code = "import time\ndef main(args):\n  x = bytearray(160 << 20)\n  time.sleep(1)\n  return {}\n";
+    let live = site.live("smaller", 256, code).await;
+    assert_eq!(live.run(json!({})).await.status, 200);
+    live.container.shrink(128, 64).await.unwrap();
     let answer = live.client.run(Live::body(json!({})), LONG, LIMITS).await;
     assert!(!matches!(&answer, Ok(answer) if answer.status == 200), "{answer:?}");
     assert_eq!(live.container.cause_of_end(LONG).await, EndCause::OutOfMemory);
