@@ -66,7 +66,7 @@ fn lines<'a>(record: &'a Value, stream: &str) -> Vec<&'a str> {
 fn has_own_lines_alone(record: &Value, n: usize) {
     let mut stdout = vec![format!("{n}: begins")];
     stdout.extend((0..5).map(|i| format!("{n}: out {i}")));
-    stdout.extend((n % 10 == 0).then(|| format!("{n}: child")));
+    stdout.extend(n.is_multiple_of(10).then(|| format!("{n}: child")));
     // What is printed while the module is loaded belongs to the run for which it was.
     if annotation(record, "initTime").is_some() {
         stdout.insert(0, "loaded".to_owned());
@@ -156,5 +156,37 @@ async fn a_run_that_exits_takes_the_others_along_with_the_lines_they_had() {
         assert_eq!(lines(&record, "stderr"), [told]);
     }
     assert_eq!(me.result(&name, &json!({ "how": "count" })).await["waiting"], 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn namespaces_are_allowed_less_and_never_share_a_container() {
+    let (server, me) = start().await;
+    let (other, admin) = server.whisk().fresh(0).await.expect("the server is ours");
+    let package = me.put_package("shared", &json!({ "publish": true })).await;
+    let mut body = fixtures::js(TROUBLE);
+    body["limits"] = json!({ "memory": 256, "concurrency": RUNS });
+    me.put(format!("actions/{package}/trouble"), &body).await.expect(200);
+    let path = format!("/api/v1/namespaces/{}/actions/{package}/trouble", me.name);
+    let waiting = me.post(&path, &json!({ "n": 1 })).await.expect(202).activation_id();
+    let count = async |by: &Namespace| {
+        let path = format!("{path}?blocking=true&result=true");
+        by.post(&path, &json!({ "how": "count" })).await.expect(200).json()
+    };
+    wait::until("a run waits", LONG, || async { (count(&me).await["waiting"] == 1).then_some(()) }).await;
+    assert_eq!(count(&other).await["waiting"], 0, "another namespace has a container of its own");
+
+    admin.set_limits(&other.name, &["--maxActionConcurrency", "5"]).await;
+    other.wait_for_limit("maxActionConcurrency", &json!(5)).await;
+    let text = format!("concurrency {RUNS} exceeds allowed threshold of 5");
+    other.put("actions/mine", &body).await.expect(400).error_contains(&text);
+    let answer = other.post(format!("{path}?blocking=true"), &json!({ "how": "count" })).await.expect(502);
+    let error = answer.json()["response"]["result"]["error"].as_str().unwrap_or_default().to_owned();
+    assert!(error.contains(&text), "{error}");
+
+    let path = format!("{path}?blocking=true");
+    me.post(&path, &json!({ "n": 2, "how": "throw" })).await.expect(502);
+    let record = me.wait_for_activation(&waiting).await;
+    assert_eq!(lines(&record, "stdout"), ["1: begins", "1: ends"]);
     server.stop().await;
 }

@@ -25,7 +25,9 @@ const ROOMS: [(&str, &[&str]); 4] = [
 ];
 
 /// Decisions, which wait for nothing.
-const PURE: [&str; 12] = [
+const PURE: [&str; 14] = [
+    "invoker/src/logs/cut.rs",
+    "invoker/src/logs/marked.rs",
     "invoker/src/pool/decide.rs",
     "invoker/src/proxy/state.rs",
     "controller/src/load_balancer/schedule.rs",

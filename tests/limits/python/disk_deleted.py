@@ -1,4 +1,5 @@
 # The same with files that have no name any more.
+import errno
 import os
 import socket
 import tempfile
@@ -9,9 +10,12 @@ def main(args):
     if args.get("calm"):
         return {"host": socket.gethostname()}
     block = b"x" * (8 << 20)
-    for _ in range(40):
-        file, path = tempfile.mkstemp()
-        os.unlink(path)
-        os.write(file, block)
+    try:
+        for _ in range(40):
+            file, path = tempfile.mkstemp()
+            os.unlink(path)
+            os.write(file, block)
+    except OSError as error:
+        return {"code": errno.errorcode[error.errno]}
     time.sleep(50)
     return {"files": 40}

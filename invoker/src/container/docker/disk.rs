@@ -5,7 +5,8 @@
 //! a container has written is measured twice a second and one that has written too much is killed: late by
 //! what can be written meanwhile, but it is a bound. Counted are the layer that is its own, its volumes, and
 //! files that were deleted while they are open; a file without content counts a block, so that inodes are
-//! bounded too. Where its files cannot be seen from here the daemon is asked, less often. (A tmpfs would be
+//! bounded too. One with many files is measured less often, so that this costs little; and where files cannot
+//! be seen from here the daemon is asked, less often as well. (A tmpfs would be
 //! exact, but counts as memory, which code with large packages then lacks, and images of users write where
 //! they like.)
 
@@ -13,12 +14,13 @@ use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{InspectContainerOptionsBuilder, KillContainerOptions};
 use common::shutdown::Shutdown;
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::daemon::Daemon;
@@ -28,6 +30,8 @@ use crate::container::freezer::Cgroup;
 const LOOK: Duration = Duration::from_millis(500);
 /// The daemon is asked only every so many looks.
 const ASK_EVERY: u32 = 10;
+/// Measuring takes no more than this part of the time.
+const SHARE: u32 = 50;
 /// What an empty file counts.
 const BLOCK: u64 = 4096;
 
@@ -49,6 +53,7 @@ pub struct Watched {
     places: OnceLock<Vec<PathBuf>>,
     stands_still: AtomicBool,
     is_over: AtomicBool,
+    next_look: Mutex<Instant>,
 }
 
 impl Disks {
@@ -84,6 +89,7 @@ impl Disks {
             places: OnceLock::new(),
             stands_still: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
+            next_look: Mutex::new(Instant::now()),
         });
         if self.limit > 0 && !self.by_driver.load(Ordering::SeqCst) {
             self.watched.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&watched));
@@ -102,7 +108,7 @@ impl Disks {
             let watched: Vec<_> = {
                 let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
                 watched.retain(|container| container.strong_count() > 0);
-                watched.iter().filter_map(Weak::upgrade).filter(|container| container.may_write()).collect()
+                watched.iter().filter_map(Weak::upgrade).filter(|container| container.is_due()).collect()
             };
             for container in watched {
                 let written = container.written(&daemon, self.limit, look.is_multiple_of(ASK_EVERY)).await;
@@ -125,8 +131,13 @@ impl Watched {
         self.stands_still.store(still, Ordering::SeqCst);
     }
 
-    fn may_write(&self) -> bool {
-        !self.is_over() && !self.stands_still.load(Ordering::SeqCst)
+    fn is_due(&self) -> bool {
+        let may_write = !self.is_over() && !self.stands_still.load(Ordering::SeqCst);
+        may_write && *self.next_look() <= Instant::now()
+    }
+
+    fn next_look(&self) -> MutexGuard<'_, Instant> {
+        self.next_look.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn written(self: &Arc<Self>, daemon: &Daemon, limit: u64, may_ask: bool) -> u64 {
@@ -150,6 +161,7 @@ impl Watched {
     }
 
     fn measure(&self, limit: u64) -> u64 {
+        let begun = Instant::now();
         let mut sum = Sum { limit, ..Sum::default() };
         for place in self.places.get().into_iter().flatten() {
             sum.add_tree(place);
@@ -157,6 +169,8 @@ impl Watched {
         for process in self.cgroup.iter().flat_map(Cgroup::processes) {
             sum.add_deleted(process);
         }
+        let now = Instant::now();
+        *self.next_look() = now + (now - begun) * SHARE;
         sum.bytes
     }
 
