@@ -14,27 +14,19 @@ use site::Site;
 
 /// Declares each case as a test of each language.
 macro_rules! languages {
-    ($($language:ident: $cases:tt;)*) => { $(languages!(@language $language $cases);)* };
-    (@language $language:ident { $($case:ident),* $(,)? }) => {
-        mod $language {
-            $(#[tokio::test]
-            async fn $case() {
-                super::run(stringify!($language), stringify!($case)).await;
-            })*
-        }
+    ($($language:ident),*) => { $(mod $language {
+        languages! { @cases $language: memory, memory_heap, memory_child, exit, time, logs, result, pids,
+            open_files, file_size, disk, disk_deleted, init_time, init_exit, init_memory, init_text }
+    })* };
+    (@cases $language:ident: $($case:ident),*) => {
+        $(#[tokio::test]
+        async fn $case() {
+            super::run(stringify!($language), stringify!($case)).await;
+        })*
     };
 }
 
-languages! {
-    nodejs: {
-        memory, memory_heap, memory_child, exit, time, logs, result, pids, open_files, file_size, disk,
-        disk_deleted, init_time, init_exit, init_memory, init_text
-    };
-    python: {
-        memory, memory_heap, memory_child, exit, time, logs, result, pids, open_files, file_size, disk,
-        disk_deleted, init_time, init_exit, init_memory, init_text
-    };
-}
+languages!(nodejs, php, python, ruby);
 
 async fn run(language: &str, name: &str) {
     let Some(site) = Site::of(language).await else { return };

@@ -25,9 +25,11 @@ disk = '64 MB'
 ";
 
 /// Folder, extension, kind and image of each language.
-const LANGUAGES: [(&str, &str, &str, &str); 2] = [
+const LANGUAGES: [(&str, &str, &str, &str); 4] = [
     ("nodejs", "js", "nodejs:default", "oxwhisk/action-nodejs-v20:latest"),
+    ("php", "php", "php:default", "oxwhisk/action-php-v8.4:latest"),
     ("python", "py", "python:default", "oxwhisk/action-python-v3.13:latest"),
+    ("ruby", "rb", "ruby:default", "oxwhisk/action-ruby-v3.3:latest"),
 ];
 
 /// A namespace, and the language that its actions are written in.

@@ -1,0 +1,9 @@
+<?php
+
+function main(array $args): array
+{
+    if ($args['calm'] ?? false) {
+        return ['host' => gethostname()];
+    }
+    exit(1);
+}

@@ -1,0 +1,7 @@
+require "socket"
+
+def main(args)
+  return { "host" => Socket.gethostname } if args["calm"]
+
+  exit!(1)
+end
