@@ -42,6 +42,10 @@ namespace Oxwhisk {
             ini_set('log_errors', '1');
             ini_set('memory_limit', '-1');
             error_reporting(E_ALL);
+            if (function_exists('pcntl_signal')) {
+                // A file that becomes too large is an error of the write, not the end.
+                pcntl_signal(SIGXFSZ, SIG_IGN);
+            }
             $this->requests = fopen('php://fd/0', 'rb');
             $this->answers = fopen('php://fd/3', 'wb');
             fclose(STDIN);

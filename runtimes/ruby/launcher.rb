@@ -104,6 +104,8 @@ module OxwhiskLauncher
 
   # Loads, reports, and then answers until the proxy closes the channel.
   def serve(code_dir, main)
+    # A file that becomes too large is an error of the write, not the end.
+    trap("XFSZ", "IGNORE")
     requests, answers = private_channels
     if code_dir.nil?
       line = requests.gets or return 0

@@ -3,42 +3,63 @@
 //! demands. (Sizes of requests, code and parameters are the API's: `tests/api/sizes.rs`.)
 //!
 //! The actions lie in a folder a language, one file a case. They get `calm` when they are to behave, and
-//! then tell where they run. All of it is about Docker: processes have fewer limits, and `tests/contract` and
-//! `tests/platform` hold what they have.
+//! then tell where they run. A case is a test, in all languages at once, since most of it is waiting. All of it
+//! is about Docker: processes have fewer limits, and `tests/contract` and `tests/platform` hold what they have.
 
 mod cases;
 mod site;
 
-use cases::{CASES, Case};
-use site::Site;
+use std::panic::AssertUnwindSafe;
 
-/// Declares each case as a test of each language.
-macro_rules! languages {
-    ($($language:ident),*) => { $(mod $language {
-        languages! { @cases $language: memory, memory_heap, memory_child, exit, time, logs, result, pids,
-            open_files, file_size, disk, disk_deleted, init_time, init_exit, init_memory, init_text }
-    })* };
-    (@cases $language:ident: $($case:ident),*) => {
+use cases::CASES;
+use futures::FutureExt;
+use futures::future::join_all;
+use site::{LANGUAGES, Site};
+
+/// Declares each case as a test.
+macro_rules! cases {
+    ($($case:ident),* $(,)?) => {
         $(#[tokio::test]
         async fn $case() {
-            super::run(stringify!($language), stringify!($case)).await;
+            hold(stringify!($case)).await;
         })*
+
+        /// A case that nobody declares would never run.
+        #[test]
+        fn every_case_is_declared() {
+            let declared = [$(stringify!($case)),*];
+            assert!(CASES.iter().all(|case| declared.contains(&case.name)));
+        }
     };
 }
 
-languages!(nodejs, php, python, ruby);
+cases![
+    memory,
+    memory_heap,
+    memory_child,
+    exit,
+    time,
+    logs,
+    result,
+    pids,
+    open_files,
+    file_size,
+    disk,
+    disk_deleted,
+    init_time,
+    init_exit,
+    init_memory,
+    init_text,
+];
 
-async fn run(language: &str, name: &str) {
-    let Some(site) = Site::of(language).await else { return };
+async fn hold(name: &str) {
     let case = CASES.iter().find(|case| case.name == name).unwrap_or_else(|| panic!("no case {name}"));
-    case.hold(&site).await;
-}
-
-/// A case that nobody declares would never run.
-#[test]
-fn every_case_is_declared() {
-    let declared = include_str!("main.rs");
-    for Case { name, .. } in CASES {
-        assert!(declared.contains(&format!(" {name}")), "{name}");
-    }
+    let in_language = async |language| {
+        let Some(site) = Site::of(language).await else { return None };
+        // The others are to be heard of as well.
+        let held = AssertUnwindSafe(case.hold(&site)).catch_unwind().await;
+        held.err().map(|_| site.language)
+    };
+    let failed: Vec<_> = join_all(LANGUAGES.iter().map(in_language)).await.into_iter().flatten().collect();
+    assert!(failed.is_empty(), "{name} does not hold in {failed:?}");
 }

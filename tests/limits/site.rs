@@ -24,27 +24,44 @@ file-size = '16 MB'
 disk = '64 MB'
 ";
 
-/// Folder, extension, kind and image of each language.
-const LANGUAGES: [(&str, &str, &str, &str); 4] = [
-    ("nodejs", "js", "nodejs:default", "oxwhisk/action-nodejs-v20:latest"),
-    ("php", "php", "php:default", "oxwhisk/action-php-v8.4:latest"),
-    ("python", "py", "python:default", "oxwhisk/action-python-v3.13:latest"),
-    ("ruby", "rb", "ruby:default", "oxwhisk/action-ruby-v3.3:latest"),
+/// A language, with the kind and image that run it.
+pub struct Language {
+    /// The folder of its actions.
+    pub name: &'static str,
+    extension: &'static str,
+    kind: &'static str,
+    image: &'static str,
+}
+
+const fn language(
+    name: &'static str,
+    extension: &'static str,
+    kind: &'static str,
+    image: &'static str,
+) -> Language {
+    Language { name, extension, kind, image }
+}
+
+/// All of them.
+pub const LANGUAGES: &[Language] = &[
+    language("nodejs", "js", "nodejs:default", "oxwhisk/action-nodejs-v20:latest"),
+    language("php", "php", "php:default", "oxwhisk/action-php-v8.4:latest"),
+    language("python", "py", "python:default", "oxwhisk/action-python-v3.13:latest"),
+    language("ruby", "rb", "ruby:default", "oxwhisk/action-ruby-v3.3:latest"),
 ];
 
 /// A namespace, and the language that its actions are written in.
 pub struct Site {
     pub me: Namespace,
-    folder: &'static str,
+    pub language: &'static str,
     extension: &'static str,
     kind: &'static str,
 }
 
 impl Site {
     /// Nothing, said loudly, where there is no Docker or no image.
-    pub async fn of(language: &str) -> Option<Self> {
-        let (folder, extension, kind, image) =
-            LANGUAGES.into_iter().find(|(folder, ..)| *folder == language).expect("the language is known");
+    pub async fn of(language: &Language) -> Option<Self> {
+        let &Language { name, extension, kind, image } = language;
         let is_docker = std::env::var("OXWHISK_TEST_RUNTIME").map_or(true, |runtime| runtime != "process");
         if !is_docker || !daemon::has_images(None, &[image]).await {
             let missing = format!("no Docker daemon with the image {image}");
@@ -53,12 +70,12 @@ impl Site {
             return None;
         }
         let me = shared().await.namespace().await;
-        Some(Self { me, folder, extension, kind })
+        Some(Self { me, language: name, extension, kind })
     }
 
     /// Makes the action of this file.
     pub async fn put(&self, file: &str, limits: &Value) -> String {
-        let path = place::workspace().join("tests/limits").join(self.folder);
+        let path = place::workspace().join("tests/limits").join(self.language);
         let path = path.join(format!("{file}.{}", self.extension));
         let code =
             std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
