@@ -1,8 +1,9 @@
 """Loads one Python action and runs it, once for every line the action proxy sends.
 
-Called as ``launcher.py CODE_DIR MAIN``. Requests come in on descriptor 0, answers leave on
-descriptor 3, one line of JSON each; descriptors 1 and 2 are the action's logs. The first answer says
-whether the action could be loaded, and if not, why: that text is what the developer gets to read.
+Called as ``launcher.py CODE_DIR MAIN``, or without arguments: then the first line on descriptor 0 has them, and the
+variables of the action. Requests come in on descriptor 0, answers leave on descriptor 3, one line of JSON each;
+descriptors 1 and 2 are the action's logs. The first answer says whether the action could be loaded, and if not, why:
+that text is what the developer gets to read.
 (The protocol is upstream's, apache/openwhisk-runtime-go: docs/ACTION.md; the ``error`` member of the
 first answer is ours.)
 """
@@ -131,12 +132,20 @@ def run(main, request):
         return encode({"error": str(error)})
 
 
-def serve(code_dir, main):
+def serve(code_dir=None, main=None):
     """Loads, reports, and then answers until the proxy closes the channel."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     requests, answers = private_channels()
+    if code_dir is None:
+        order = requests.readline()
+        if not order:
+            return 0
+        order = json.loads(order)
+        code_dir, main = order["code_dir"], order["main"]
+        os.environ.update(order["env"])
+    code_dir = os.path.realpath(code_dir)
     sys.argv = [os.path.join(code_dir, "__main__.py")]
     try:
         entry = load(code_dir, main)
@@ -157,4 +166,4 @@ def serve(code_dir, main):
 
 if __name__ == "__main__":
     sys.path.pop(0)  # The launcher's own folder holds nothing for actions.
-    sys.exit(serve(os.path.realpath(sys.argv[1]), sys.argv[2]))
+    sys.exit(serve(*sys.argv[1:]))

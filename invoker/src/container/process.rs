@@ -170,7 +170,10 @@ impl ProcessConfig {
         proxied.push(directory.into());
         proxied.extend([&*die, "--nofile", &nofile, "--fsize-mb", &fsize].map(OsString::from));
         let (own, command, env): (Vec<OsString>, &[String], _) = match launcher {
-            Launcher::Proxied { command } => (proxied, command, vec![]),
+            Launcher::Proxied { command } => {
+                proxied.push("--preload".into());
+                (proxied, command, vec![])
+            }
             Launcher::Compiled { acknowledges } => {
                 proxied.push("--executable".into());
                 proxied.extend(acknowledges.then(|| "--ack".into()));

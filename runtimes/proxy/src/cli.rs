@@ -29,6 +29,7 @@ serve: answers POST /init and POST /run; starts LAUNCHER ARG... CODE_DIR MAIN at
   --listen ADDRESS:PORT     where to listen (default 0.0.0.0:8080)
   --listen-stdin            descriptor 0 is a TCP socket that listens already
   --workdir DIR             where code is unpacked (default: a folder of its own in the temporary folder)
+  --preload                 start LAUNCHER ARG... at once; it reads CODE_DIR, MAIN and variables from its first line
   --executable              start the code itself, its file `exec`, without arguments
   --ack                     it acknowledges even if there is no file `exec.env` beside it
 compile: reads source text or a zip archive, writes a zip archive with the program
@@ -125,7 +126,7 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> anyhow::Result<Invocation>
     let mut listen = Listen::Address("0.0.0.0:8080".into());
     let mut workdir = None;
     let mut limits = Limits::default();
-    let (mut executable, mut acknowledges) = (false, false);
+    let (mut executable, mut acknowledges, mut preload) = (false, false, false);
     loop {
         let argument = match args.next() {
             Some(argument) => argument,
@@ -136,6 +137,7 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> anyhow::Result<Invocation>
             Some("--") => break,
             Some("--executable") if serve => executable = true,
             Some("--ack") if serve => acknowledges = true,
+            Some("--preload") if serve => preload = true,
             Some("--help" | "-h") => return Ok(Invocation::Help),
             Some("--listen") if serve => listen = Listen::Address(text(&argument, args.next())?),
             Some("--listen-stdin") if serve => listen = Listen::Stdin,
@@ -153,11 +155,12 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> anyhow::Result<Invocation>
         }
     }
     let command: Vec<OsString> = args.collect();
-    if command.is_empty() != executable {
+    if command.is_empty() != executable || executable && preload {
         bail!("either a program is given or --executable\n{USAGE}");
     }
     let program = match executable {
         true => Program::Code { acknowledges },
+        false if preload => Program::Waiting(command),
         false if serve => Program::Launcher(command),
         false => return Ok(Invocation::Exec { limits, command }),
     };
@@ -210,6 +213,14 @@ mod tests {
     }
 
     #[test]
+    fn a_launcher_may_be_started_ahead() {
+        let Invocation::Serve { program, .. } = parsed("serve --preload -- p x").unwrap() else {
+            panic!("not serve");
+        };
+        assert_eq!(program, Program::Waiting(vec!["p".into(), "x".into()]));
+    }
+
+    #[test]
     fn every_option_is_understood() {
         let line =
             "serve --listen-stdin --workdir /w --die-with-parent=7 --nofile 64 --fsize-mb 9 --core 1 -- p";
@@ -238,6 +249,8 @@ mod tests {
             "exec --listen a -- p",
             "serve --executable -- p",
             "exec --executable",
+            "exec --preload -- p",
+            "serve --executable --preload",
             "compile -- -compile main",
             "compile --with c -- main",
         ] {

@@ -37,6 +37,10 @@ const CHUNK: usize = 64 * 1024;
 /// What the launcher keeps of our own environment, besides every `__OW_*`.
 const KEPT_VARIABLES: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 
+/// How variables begin that mean something only to a process that is being started: to an interpreter, the C
+/// library, or the time zone that it has read once.
+const READ_AT_START: [&str; 9] = ["PYTHON", "RUBY", "GEM_", "BUNDLE_", "PHP", "LD_", "LANG", "LC_", "TZ"];
+
 /// Beside a program that was compiled for an image: that image's name (upstream: `OW_EXECUTION_ENV`). Such
 /// a program acknowledges.
 pub const MARK: &str = "exec.env";
@@ -55,6 +59,8 @@ pub struct LaunchCommand {
 pub enum Program {
     /// This one, which is given the code's folder and the name of the function.
     Launcher(Vec<OsString>),
+    /// The same, started before there is any code, without these: it reads them from its first line.
+    Waiting(Vec<OsString>),
     /// The code itself.
     Code {
         /// Whether it acknowledges, also without a mark.
@@ -119,7 +125,7 @@ impl LaunchCommand {
         let mut words = self.guard.clone();
         let mut mark = None;
         let acknowledges = match &self.program {
-            Program::Launcher(launcher) => {
+            Program::Launcher(launcher) | Program::Waiting(launcher) => {
                 words.extend(launcher.iter().cloned());
                 words.extend([folder.into(), main.into()]);
                 true
@@ -130,21 +136,34 @@ impl LaunchCommand {
                 *acknowledges || mark.is_some()
             }
         };
-        let mut words = words.into_iter();
-        let mut command = std::process::Command::new(words.next().unwrap_or_default());
-        command.args(words).current_dir(folder);
-        command.env_clear().env("LANG", "C.UTF-8").env("PATH", "/usr/local/bin:/usr/bin:/bin");
-        command.envs(std::env::vars_os().filter(|(name, _)| {
-            name.to_str().is_some_and(|name| KEPT_VARIABLES.contains(&name) || name.starts_with("__OW_"))
-        }));
-        if acknowledges {
-            command.env("__OW_WAIT_FOR_ACK", "1");
-        }
+        let mut command = prepare(words, acknowledges);
+        command.current_dir(folder);
         if let Some(mark) = mark {
             command.env("__OW_EXECUTION_ENV", mark.trim());
         }
         Ok((command, acknowledges))
     }
+
+    /// The command of a launcher that waits for its code, if this one can.
+    fn for_later(&self) -> Option<std::process::Command> {
+        let Program::Waiting(launcher) = &self.program else { return None };
+        Some(prepare(self.guard.iter().chain(launcher).cloned().collect(), true))
+    }
+}
+
+/// The command of these words, with the environment that every launcher gets.
+fn prepare(words: Vec<OsString>, acknowledges: bool) -> std::process::Command {
+    let mut words = words.into_iter();
+    let mut command = std::process::Command::new(words.next().unwrap_or_default());
+    command.args(words);
+    command.env_clear().env("LANG", "C.UTF-8").env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    command.envs(std::env::vars_os().filter(|(name, _)| {
+        name.to_str().is_some_and(|name| KEPT_VARIABLES.contains(&name) || name.starts_with("__OW_"))
+    }));
+    if acknowledges {
+        command.env("__OW_WAIT_FOR_ACK", "1");
+    }
+    command
 }
 
 /// The program that the code is. An archive may have lost the right to run it.
@@ -172,9 +191,23 @@ impl Launcher {
         main: &str,
         env: &[(String, String)],
     ) -> Result<Self, LaunchError> {
-        let (answers, answers_of_child) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let (mut command, acknowledges) = command.for_code(folder, main)?;
         command.envs(env.iter().map(|(name, value)| (name, value)));
+        Ok(Self::spawn(command, acknowledges, counts)?)
+    }
+
+    /// Starts a launcher that waits for its code, if the command is one that can: what an interpreter needs to
+    /// start is then over before /init. It gets its code by [`load`](Self::load).
+    pub fn start_waiting(command: &LaunchCommand, counts: &Rc<Counts>) -> io::Result<Option<Self>> {
+        command.for_later().map(|command| Self::spawn(command, true, counts)).transpose()
+    }
+
+    fn spawn(
+        mut command: std::process::Command,
+        acknowledges: bool,
+        counts: &Rc<Counts>,
+    ) -> io::Result<Self> {
+        let (answers, answers_of_child) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         command
             .fd_mappings(vec![FdMapping { parent_fd: answers_of_child, child_fd: 3 }])
             .map_err(io::Error::other)?;
@@ -205,13 +238,36 @@ impl Launcher {
         self.id
     }
 
+    /// Whether a launcher that was started [waiting](Self::start_waiting) can take code with these variables.
+    pub fn can_load(&self, env: &[(String, String)]) -> bool {
+        let early = |name: &str| READ_AT_START.iter().any(|prefix| name.starts_with(prefix));
+        self.exited.borrow().is_none() && !env.iter().any(|(name, _)| early(name))
+    }
+
+    /// Gives its code to a launcher that waits for it.
+    pub async fn load(
+        &mut self,
+        folder: &Path,
+        main: &str,
+        env: &[(String, String)],
+    ) -> Result<(), LaunchError> {
+        let env: serde_json::Map<_, _> =
+            env.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+        let order = serde_json::json!({ "code_dir": folder, "main": main, "env": env });
+        self.acknowledged(format!("{order}\n").as_bytes()).await
+    }
+
     /// Waits until the launcher has said whether the code is loaded, or, where it will not say, has outlived
     /// its first moments.
     pub async fn loaded(&mut self) -> Result<(), LaunchError> {
         if !self.acknowledges {
             return self.outlived().await;
         }
-        let answer = self.next_answer(b"").await;
+        self.acknowledged(b"").await
+    }
+
+    async fn acknowledged(&mut self, order: &[u8]) -> Result<(), LaunchError> {
+        let answer = self.next_answer(order).await;
         let printed = self.logs.stop_tail();
         let refused = "The action did not initialize properly.";
         match answer.as_deref().map(serde_json::from_slice::<Ack>) {

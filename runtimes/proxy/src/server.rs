@@ -44,6 +44,7 @@ async fn serve(listener: TcpListener, workdir: PathBuf, command: LaunchCommand) 
     let listener = tokio::net::TcpListener::from_std(listener).context("cannot use the socket")?;
     let (ending, mut ended) = watch::channel(None);
     let service = Service::new(command, workdir, ending);
+    service.start_waiting();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut child = signal(SignalKind::child())?;
     let connections = GracefulShutdown::new();

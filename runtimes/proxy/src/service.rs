@@ -5,7 +5,7 @@
 //! logs alone. And when the action's process ends there is no answer at all: only then does the platform
 //! know that the container is gone.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -34,6 +34,8 @@ pub struct Service {
     workdir: PathBuf,
     counts: Rc<Counts>,
     launcher_id: Cell<Option<u32>>,
+    /// One that has no code yet.
+    waiting: RefCell<Option<Launcher>>,
     /// Held for as long as an /init or a /run takes: there is one at a time.
     launcher: Mutex<Option<Launcher>>,
     /// With which code this process is to end.
@@ -69,9 +71,18 @@ impl Service {
             workdir,
             counts: Rc::default(),
             launcher_id: Cell::default(),
+            waiting: RefCell::default(),
             launcher: Mutex::default(),
             ending,
         })
+    }
+
+    /// Starts a launcher that waits for its code, where there is one that can. If it cannot be started, that is
+    /// said at /init, which tries again.
+    pub fn start_waiting(&self) {
+        let started = Launcher::start_waiting(&self.command, &self.counts).ok().flatten();
+        self.launcher_id.set(started.as_ref().and_then(Launcher::id));
+        self.waiting.replace(started);
     }
 
     /// What was printed since this was last asked: bytes on stdout and on stderr.
@@ -173,6 +184,11 @@ impl Service {
         main: &str,
         env: &[(String, String)],
     ) -> Result<Launcher, LaunchError> {
+        let waiting = self.waiting.take().filter(|launcher| launcher.can_load(env));
+        if let Some(mut launcher) = waiting {
+            launcher.load(folder, main, env).await?;
+            return Ok(launcher);
+        }
         let mut launcher = Launcher::start(&self.command, &self.counts, folder, main, env)?;
         self.launcher_id.set(launcher.id());
         launcher.loaded().await?;

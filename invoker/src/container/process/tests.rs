@@ -77,7 +77,7 @@ fn command_lines_are_what_the_proxy_expects() {
     let pid = std::process::id();
     let python = format!(
         "/bin/ox action-proxy serve --listen-stdin --workdir /d/r/c --die-with-parent={pid} --nofile 1024 \
-                  --fsize-mb 512 -- python3 /l/python/launcher.py"
+                  --fsize-mb 512 --preload -- python3 /l/python/launcher.py"
     );
     let nodejs = format!(
         "/bin/ox action-proxy exec --die-with-parent={pid} --nofile 1024 --fsize-mb 512 \

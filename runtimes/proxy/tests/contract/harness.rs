@@ -50,8 +50,13 @@ pub struct Server {
 pub struct Client(BufReader<TcpStream>);
 
 impl Server {
-    /// `python3` behind the proxy. `None`, said loudly, where there is no Python.
+    /// `python3` behind the proxy, started ahead as in the image. `None`, said loudly, where there is no Python.
     pub fn python(options: &[&str]) -> Option<Self> {
+        Self::python_with(&[options, &["--preload"]].concat())
+    }
+
+    /// The same with these options only.
+    pub fn python_with(options: &[&str]) -> Option<Self> {
         let launcher = Path::new(env!("CARGO_MANIFEST_DIR")).join("../python/launcher.py");
         present("python3").then(|| Self::proxied(options, &["python3", &launcher.to_string_lossy()]))
     }

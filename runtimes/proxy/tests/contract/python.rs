@@ -1,5 +1,7 @@
 //! Python actions, behind the proxy.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::harness::Server;
@@ -219,4 +221,66 @@ fn standard_input_is_not_the_protocol() {
     );
     assert_eq!(server.run(json!({})).body, json!({"in": ""}));
     assert_eq!(server.run(json!({})).body, json!({"in": ""}));
+}
+
+/// Tells which process runs it, and two things of how that was started.
+const PARENT: &str = "import os\ndef main(a):\n  return {'pid': os.getpid(), 'seed': os.environ.get('PYTHONHASHSEED'), \
+                      'flag': __import__('sys').flags.hash_randomization, 'x': os.environ.get('X')}";
+
+fn waiting(server: &Server) -> Vec<u32> {
+    let file = format!("/proc/{0}/task/{0}/children", server.id());
+    let children = std::fs::read_to_string(file).unwrap();
+    children.split_whitespace().map(|id| id.parse().unwrap()).collect()
+}
+
+#[test]
+fn an_interpreter_is_there_before_the_code_is() {
+    let Some(mut server) = python() else { return };
+    let id = started(&server);
+    let init = json!({"code": PARENT, "env": {"X": "a\nü\u{1F980}"}});
+    assert_eq!(server.init_with(init).status, 200);
+    let body = server.run(json!({})).body;
+    assert_eq!((&body["pid"], &body["x"]), (&json!(id), &json!("a\nü\u{1F980}")));
+    assert_eq!(waiting(&server), [id]);
+    // Without the option it is started for the code.
+    let Some(mut server) = Server::python_with(&[]) else { return };
+    assert_eq!(server.init(PARENT).status, 200);
+    assert_eq!(server.run(json!({})).status, 200);
+}
+
+/// The process that waits, once there is one.
+fn started(server: &Server) -> u32 {
+    for _ in 0..3000 {
+        if let [id] = waiting(server)[..] {
+            return id;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("no interpreter is started");
+}
+
+#[test]
+fn variables_that_are_read_at_the_start_are_there_at_the_start() {
+    let Some(mut server) = python() else { return };
+    let id = started(&server);
+    let init = json!({"code": PARENT, "env": {"PYTHONHASHSEED": "0"}});
+    assert_eq!(server.init_with(init).status, 200);
+    let body = server.run(json!({})).body;
+    assert_ne!(body["pid"], json!(id));
+    assert_eq!((&body["seed"], &body["flag"]), (&json!("0"), &json!(0)));
+}
+
+#[test]
+fn an_interpreter_that_ended_before_there_was_code_is_replaced() {
+    let Some(mut server) = python() else { return };
+    let id = started(&server);
+    Command::new("kill").args(["-9", &id.to_string()]).status().unwrap();
+    for _ in 0..3000 {
+        if waiting(&server).is_empty() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!(server.init(PARENT).status, 200);
+    assert_ne!(server.run(json!({})).body["pid"], json!(id));
 }
