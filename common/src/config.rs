@@ -4,6 +4,7 @@
 //! spells it, `LIMITS_*`), flags. Upstream: `common/scala/src/main/resources/application.conf`.
 
 pub mod compiler;
+pub mod images;
 pub mod kafka;
 pub mod load;
 pub mod parameter_storage;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use self::compiler::CompilerConfig;
+use self::images::{ContainerFactoryConfig, RuntimesConfig};
 use self::kafka::KafkaConfig;
 use self::parameter_storage::ParameterStorage;
 use self::postgres::PostgresConfig;
@@ -58,6 +60,8 @@ pub struct Config {
     pub loadbalancer: BalancerConfig,
     /// `whisk.runtimes`
     pub runtimes: RuntimesConfig,
+    /// `whisk.container-factory`
+    pub container_factory: ContainerFactoryConfig,
     /// `whisk.container-pool`
     pub container_pool: PoolConfig,
     /// `whisk.container-proxy`
@@ -416,14 +420,6 @@ impl BalancerConfig {
     pub fn completion_timeout(&self, time_limit: Duration, standard: Duration) -> Duration {
         time_limit.max(standard) * self.timeout_factor + self.timeout_addon
     }
-}
-
-/// `whisk.runtimes`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct RuntimesConfig {
-    /// The kinds that every namespace may use; absent: all.
-    pub whitelist: Option<Vec<String>>,
 }
 
 /// `whisk.container-pool`

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+use crate::config::images::RuntimesConfig;
 use crate::entity::limits::ByteSize;
 
 /// An image as the manifest names it.
@@ -41,6 +42,14 @@ impl ImageName {
         format!("{}:{}", path.join("/"), self.tag.as_deref().unwrap_or("latest"))
     }
 
+    /// An image that a user names, as it is called in this registry unless it names one itself.
+    pub fn at_registry(image: &str, registry: &str) -> String {
+        match (registry.trim_end_matches('/'), registry_of(image)) {
+            ("", _) | (_, Some(_)) => image.to_owned(),
+            (registry, None) => format!("{registry}/{image}"),
+        }
+    }
+
     /// Checks an image that a user names: `[registry/][prefix/]name[:tag][@digest]`. Returns it as given.
     pub fn check(text: &str) -> Result<&str, ImageNameError> {
         let part = |s: &str, more: &[char]| {
@@ -64,6 +73,18 @@ impl ImageName {
             && digest.is_none_or(|digest| digest.contains(':') && part(digest, &[':', '+', '.', '-', '_']));
         if legal { Ok(text) } else { Err(ImageNameError) }
     }
+}
+
+/// The registry that an image's name begins with, as upstream tells it from a prefix: by a dot or a port.
+fn registry_of(image: &str) -> Option<&str> {
+    let (first, _) = image.split_once('/')?;
+    first.contains(['.', ':']).then_some(first)
+}
+
+/// All of an image's name before its last part, but for the registry.
+fn prefix_of(image: &str) -> &str {
+    let path = registry_of(image).map_or(image, |registry| &image[registry.len() + 1..]);
+    path.rsplit_once('/').map_or("", |(prefix, _)| prefix)
 }
 
 /// Stem cells of a kind: how many containers of which memory wait for their first action.
@@ -162,6 +183,9 @@ pub struct Manifest {
     runtimes: BTreeMap<String, Vec<RuntimeKind>>,
     #[serde(default)]
     blackboxes: Vec<ImageName>,
+    /// Users' images with this prefix count as the platform's own; a setting, no part of the file.
+    #[serde(skip)]
+    local_prefix: Option<String>,
 }
 
 /// Why a manifest cannot be used.
@@ -193,12 +217,31 @@ pub enum ManifestError {
 const BUILT_IN: &str = include_str!("../../runtimes/runtimes.json");
 
 impl Manifest {
-    /// The manifest in that file, or the built-in one.
-    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(path) = file else { return Ok(Self::parse(BUILT_IN)?) };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("--runtimes {} cannot be read", path.display()))?;
-        Self::parse(&text).with_context(|| format!("--runtimes {}", path.display()))
+    /// The manifest in that file, or the built-in one, under these settings.
+    pub fn load(file: Option<&Path>, settings: &RuntimesConfig) -> anyhow::Result<Self> {
+        let manifest = match file {
+            None => Self::parse(BUILT_IN)?,
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("--runtimes {} cannot be read", path.display()))?;
+                Self::parse(&text).with_context(|| format!("--runtimes {}", path.display()))?
+            }
+        };
+        let local_prefix = settings.bypass_pull_for_local_images.then(|| settings.local_image_prefix.clone());
+        Ok(Self { local_prefix, ..manifest })
+    }
+
+    /// The same manifest with its images in this registry, but for those that name one themselves.
+    #[must_use]
+    pub fn at_registry(&self, registry: &str) -> Self {
+        let mut moved = self.clone();
+        let registry = registry.trim_end_matches('/');
+        if !registry.is_empty() {
+            for kind in moved.runtimes.values_mut().flatten() {
+                kind.image.registry.get_or_insert_with(|| registry.to_owned());
+            }
+        }
+        moved
     }
 
     /// Reads and checks a manifest.
@@ -258,9 +301,11 @@ impl Manifest {
 
     /// Whether a user's image is one of the platform's own: not pulled, and it writes sentinels.
     pub fn is_native(&self, image: &str) -> bool {
-        self.blackboxes
-            .iter()
-            .any(|own| own.reference() == image || own.reference() == format!("{image}:latest"))
+        let is_listed = |own: &ImageName| {
+            let reference = own.reference();
+            reference == image || reference.strip_suffix(":latest") == Some(image)
+        };
+        self.blackboxes.iter().any(is_listed) || self.local_prefix.as_deref() == Some(prefix_of(image))
     }
 }
 
@@ -317,7 +362,7 @@ mod tests {
             increment: 1,
         };
         assert_eq!((cell.initial_count, cell.memory.mb(), &cell.reactive), (2, 256, &Some(expected)));
-        let shipped = Manifest::load(None).unwrap();
+        let shipped = Manifest::load(None, &RuntimesConfig::default()).unwrap();
         assert_eq!(shipped.resolve("nodejs:default").unwrap().stem_cells.first(), Some(cell));
         let one = r#"{"count":1,"memory":"256 MB"}"#;
         for (parsed, problem) in [
@@ -341,6 +386,44 @@ mod tests {
         ] {
             let error = parsed.unwrap_err().to_string();
             assert_eq!(error, format!("runtimes manifest: stem cells of kind 'nodejs:20': {problem}"));
+        }
+    }
+
+    #[test]
+    fn images_are_found_in_the_registry_of_the_settings() {
+        let manifest = Manifest::parse(TEXT).unwrap().at_registry("registry:5000/");
+        let image = |kind: &str| manifest.resolve(kind).unwrap().image.reference();
+        assert_eq!(image("nodejs:18"), "registry:5000/openwhisk/action-nodejs-v18:nightly");
+        assert_eq!(image("java:8"), "registry:5000/java8action:latest");
+        // It is a user who names it, and as before.
+        assert!(manifest.is_native("openwhisk/dockerskeleton:nightly"));
+        for (image, registry, expected) in [
+            ("me/a", "", "me/a"),
+            ("me/a:1", "registry:5000", "registry:5000/me/a:1"),
+            ("a", "example.org/team/", "example.org/team/a"),
+            ("other:5000/a", "registry:5000", "other:5000/a"),
+            ("example.org/a", "registry:5000", "example.org/a"),
+        ] {
+            assert_eq!(ImageName::at_registry(image, registry), expected);
+        }
+    }
+
+    #[test]
+    fn local_images_are_native_only_if_the_settings_say_so() {
+        let local = |bypass, prefix: &str| {
+            let settings = RuntimesConfig {
+                bypass_pull_for_local_images: bypass,
+                local_image_prefix: prefix.to_owned(),
+                ..Default::default()
+            };
+            Manifest::load(None, &settings).unwrap()
+        };
+        for image in ["whisk/a", "whisk/a:1", "registry:5000/whisk/a"] {
+            assert!(local(true, "whisk").is_native(image), "{image}");
+            assert!(!local(false, "whisk").is_native(image), "{image}");
+        }
+        for image in ["a", "whiskers/a", "whisk/more/a", "whisk"] {
+            assert!(!local(true, "whisk").is_native(image), "{image}");
         }
     }
 

@@ -51,7 +51,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let mut config = config::load::load(args.node.config.as_deref(), std::env::vars())?;
     config.limits.unthrottled |= args.unthrottled;
-    let manifest = Arc::new(Manifest::load(args.node.runtimes.as_deref())?);
+    let manifest = Arc::new(Manifest::load(args.node.runtimes.as_deref(), &config.runtimes)?);
     let secret = args.secret_file.as_deref().map(|path| {
         Secret::load_or_create(path).with_context(|| format!("the secret {} cannot be used", path.display()))
     });

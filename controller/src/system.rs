@@ -272,7 +272,8 @@ mod tests {
     }
 
     async fn start(stores: &SqliteStores, now: u64) {
-        let (manifest, config) = (Manifest::load(None).unwrap(), Config::default());
+        let config = Config::default();
+        let manifest = Manifest::load(None, &config.runtimes).unwrap();
         ensure(&*stores.subjects, &*stores.artifacts, &manifest, &config, Millis(now)).await;
     }
 

@@ -8,7 +8,7 @@ use common::entity::action::Action;
 use common::entity::activation::{Response, Status};
 use common::entity::exec::Exec;
 use common::entity::limits::ActionLimitRanges;
-use common::manifest::Manifest;
+use common::manifest::{ImageName, Manifest};
 use common::message::activation::ActivationMessage;
 use common::store::cache::{Cached, EntityCache, Lookup};
 use common::store::{ArtifactStore, Revision, StoreError};
@@ -38,6 +38,8 @@ pub struct Actions {
     cache: Arc<EntityCache<Action>>,
     manifest: Arc<Manifest>,
     limits: ActionLimitRanges,
+    /// Where users' images are that name no registry.
+    user_registry: String,
     executables: Mutex<HashMap<String, Decided>>,
     code: Mutex<CodeCache>,
 }
@@ -53,14 +55,17 @@ struct CodeCache {
 }
 
 impl Actions {
-    /// Over a store, with the system's limits.
+    /// Over a store, with the system's limits and the registry of users' images. The manifest's images have
+    /// theirs.
     pub fn new(
         store: Arc<dyn ArtifactStore>,
         cache: Arc<EntityCache<Action>>,
         manifest: Arc<Manifest>,
         limits: ActionLimitRanges,
+        user_registry: String,
     ) -> Self {
-        Self { store, cache, manifest, limits, executables: Mutex::default(), code: Mutex::default() }
+        let (executables, code) = Default::default();
+        Self { store, cache, manifest, limits, user_registry, executables, code }
     }
 
     /// The action that a message names, ready to run; or how the activation ends without it.
@@ -106,7 +111,8 @@ impl Actions {
             Exec::Sequence { .. } => return Err(Response::error(Status::WhiskError, NOT_FETCHED)),
             Exec::Blackbox { image, .. } => {
                 let native = self.manifest.is_native(image);
-                (image.clone(), if native { Pull::Never } else { pull(image) }, native)
+                let pull = if native { Pull::Never } else { pull(image) };
+                (ImageName::at_registry(image, &self.user_registry), pull, native)
             }
             Exec::Code { kind, .. } => {
                 let Some(runtime) = self.manifest.resolve(kind) else {

@@ -119,6 +119,9 @@ impl Invoker {
         let writer = tasks.spawn("records", writing);
         let limits = parts.config.action_limits();
         let prefix = format!("wsk{}{}", parts.unique_name, parts.instance.instance);
+        let registries = &parts.config.container_factory;
+        let manifest = Arc::new(parts.manifest.at_registry(&registries.runtimes_registry.url));
+        let images = registries.user_images_registry.url.clone();
         let compiler = Compiler::new(compile::Parts {
             runtime: parts.runtime.clone(),
             settings: parts.config.compiler.clone(),
@@ -129,8 +132,8 @@ impl Invoker {
             metrics: parts.metrics.clone(),
         });
         let context = Arc::new(Context {
-            actions: Actions::new(parts.artifacts, cache, parts.manifest.clone(), limits),
-            manifest: parts.manifest,
+            actions: Actions::new(parts.artifacts, cache, manifest.clone(), limits, images),
+            manifest,
             acks: AckSender::new(parts.bus.clone(), parts.instance.clone(), tasks.clone()),
             compiler,
             activations: parts.activations,

@@ -65,7 +65,7 @@ fn settings(args: &Args) -> anyhow::Result<Config> {
 async fn run(args: Arc<Args>) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let config = Arc::new(settings(&args)?);
-    let manifest = Arc::new(Manifest::load(args.node.runtimes.as_deref())?);
+    let manifest = Arc::new(Manifest::load(args.node.runtimes.as_deref(), &config.runtimes)?);
     let (listener, address) = args.node.listen(args.port)?;
     let (stage, background) = (Stage::default(), Shutdown::new());
     let subject = Arc::new(Subject {
@@ -173,6 +173,7 @@ impl Program {
         let mut docker = DockerConfig::new(&instance_word, place.journal.run(), args.api_port);
         docker.api_host = args.api_host.clone();
         docker.take(&config.docker)?;
+        docker.logins = invoker::container::docker::pull::Login::all(&config.container_factory);
         stage.wait_for("Docker cannot be used");
         let runtime = loop {
             match DockerRuntime::start(docker.clone(), clock.clone(), background.clone()).await {

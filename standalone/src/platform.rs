@@ -48,13 +48,14 @@ const LAST_ANSWERS: Duration = Duration::from_secs(5);
 /// Runs the platform until it is told to stop.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let config = Arc::new(settings(&args)?);
-    let manifest = Arc::new(Manifest::load(args.runtimes.as_deref())?);
+    let manifest = Arc::new(Manifest::load(args.runtimes.as_deref(), &config.runtimes)?);
     let loopback = args.host.is_loopback();
     let data = DataDir::open(&args.data_dir)?;
     let listener = bind(&args)?;
     let address = listener.local_addr()?;
+    let images = manifest.at_registry(&config.container_factory.runtimes_registry.url);
     let (stores, choice) =
-        tokio::join!(SqliteStores::open(data.path()), containers::choose(args.container_runtime, &manifest));
+        tokio::join!(SqliteStores::open(data.path()), containers::choose(args.container_runtime, &images));
     let (stores, choice) = (stores.context("the data directory cannot be used")?, choice?);
     refuse_processes_off_loopback(&args, &choice)?;
     let secret =

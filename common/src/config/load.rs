@@ -138,6 +138,11 @@ mod tests {
                 ("CONFIG_whisk_postgres_passwordFile", "/run/secrets/postgres"),
                 ("CONFIG_whisk_postgres_retention", "7 days"),
                 ("CONFIG_whisk_docker_deniedNetworks", "10.1.0.0/16, 10.2.0.0/16"),
+                ("CONFIG_whisk_runtimes_bypassPullForLocalImages", "true"),
+                ("CONFIG_whisk_runtimes_localImagePrefix", "mine"),
+                ("CONFIG_whisk_containerFactory_runtimesRegistry_url", "registry:5000"),
+                ("CONFIG_whisk_containerFactory_userImagesRegistry_credentials_user", "me"),
+                ("CONFIG_whisk_containerFactory_userImagesRegistry_credentials_password", "s3cret"),
                 ("KAFKA_HOSTS", "a:9092,b:9092"),
                 ("CONFIG_whisk_kafka_topics_userEvent_prefix", "ow."),
                 ("CONFIG_whisk_kafka_topics_invoker_retentionMs", "300000"),
@@ -151,6 +156,12 @@ mod tests {
         assert_eq!(config.docker.denied_networks, ["10.1.0.0/16", "10.2.0.0/16"]);
         assert_eq!(config.loadbalancer.managed_fraction, Fraction(0.8));
         assert_eq!(config.loadbalancer.blackbox_fraction, Fraction(1.0));
+        assert!(config.runtimes.bypass_pull_for_local_images);
+        assert_eq!(config.runtimes.local_image_prefix, "mine");
+        let images = &config.container_factory;
+        assert_eq!(images.runtimes_registry.url, "registry:5000");
+        let credentials = images.user_images_registry.credentials.as_ref().unwrap();
+        assert_eq!((credentials.user.as_str(), credentials.password.0.as_str()), ("me", "s3cret"));
         assert_eq!(config.time_limit.max, Duration::from_secs(600));
         assert_eq!(config.time_limit.min, Duration::from_millis(100));
         assert_eq!(config.limits.invocations_per_minute, 7);

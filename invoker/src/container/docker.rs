@@ -36,7 +36,7 @@ use self::disk::Disks;
 use self::firewall::{Firewall, Isolation, Network};
 use self::health::{Health, Surroundings};
 use self::network::Bridge;
-use self::pull::Pulls;
+use self::pull::{Login, Pulls};
 use crate::container::{
     BuildError, BuildSpec, Builder, Container, ContainerRuntime, ContainerSpec, CreateError, RuntimeError,
 };
@@ -45,6 +45,8 @@ use crate::container::{
 pub const LABEL_INSTANCE: &str = "oxwhisk.instance";
 /// On containers and networks: the run of that instance that made them.
 pub const LABEL_RUN: &str = "oxwhisk.run";
+/// On containers: the name that the caller gave. Docker's own name for them says nothing.
+pub const LABEL_NAME: &str = "oxwhisk.name";
 /// On images, with the value `counted`: our own, which say how much they log.
 pub const LABEL_FRAMING: &str = "oxwhisk.log-framing";
 /// On images, with the value `activations`: those that can mark their output with whose it is.
@@ -56,7 +58,7 @@ pub const LABEL_BUILDER: &str = "oxwhisk.builder";
 const ATTEMPTS: usize = 5;
 
 /// How Docker is used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DockerConfig {
     /// `unix://…` or `tcp://…`; without it `DOCKER_HOST`, then the default socket.
     pub host: Option<String>,
@@ -81,6 +83,8 @@ pub struct DockerConfig {
     pub disk: u64,
     /// Networks that actions must not reach: the platform's own.
     pub blocked_networks: Vec<Network>,
+    /// Who we are at registries.
+    pub logins: Vec<Login>,
 }
 
 impl DockerConfig {
@@ -98,6 +102,7 @@ impl DockerConfig {
             file_size: 512 << 20,
             disk: 1 << 30,
             blocked_networks: Vec::new(),
+            logins: Vec::new(),
         }
     }
 
@@ -177,7 +182,7 @@ impl DockerRuntime {
         tasks.spawn("Docker's health", health.clone().watch(surroundings, own.clone()));
         let creations = Semaphore::new(config.parallel_creations.max(1));
         let addresses = Addresses::new(bridge.subnet, bridge.gateway);
-        let pulls = Pulls::default();
+        let pulls = Pulls::new(config.logins.clone());
         let disks = Arc::new(Disks::new(&daemon, config.disk).await);
         if config.disk > 0 {
             tasks.spawn("disks", disks.clone().keep(daemon.clone(), own.clone()));
