@@ -1,9 +1,10 @@
 //! Keeps action containers away from the host and from what the host alone may reach.
 //!
 //! Two chains of our own a bridge: one for packets to the host (INPUT: the API's port and answers, nothing
-//! else), one for packets through it (DOCKER-USER: no link-local and metadata addresses, no neighbour, no
-//! network of the platform; the internet is open). One call to `iptables-restore` installs or removes all
-//! of it. The bridge has no IPv6. Names resolve through Docker's resolver inside the container's own
+//! else), one for packets through it (DOCKER-USER), both ways: out go no packets to link-local and metadata
+//! addresses, to neighbours, to networks of the platform, or to what the host publishes for others, while the
+//! internet is open; in come answers alone, whatever the machine forwards otherwise. One call to
+//! `iptables-restore` installs or removes all of it. The bridge has no IPv6. Names resolve through Docker's resolver inside the container's own
 //! namespace; what that asks for is let through where the machine's resolver is a forbidden address.
 
 use std::fmt::Write;
@@ -22,6 +23,9 @@ use tracing::warn;
 const LIMIT: Duration = Duration::from_secs(10);
 /// The tool, and its back ends by name where both are installed: Docker uses one of them.
 const TOOLS: [&str; 3] = ["iptables", "iptables-nft", "iptables-legacy"];
+
+/// Where clouds tell a machine its secrets: link-local addresses, and those of Alibaba, Azure and Oracle.
+const METADATA: [&str; 4] = ["169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32"];
 
 /// Whether action containers are kept away from the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +125,7 @@ impl Firewall {
         };
         rule(format_args!("-A {input} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"));
         rule(format_args!("-A {input} -d {gateway}/32 -p tcp -m tcp --dport {api_port} -j ACCEPT"));
+        rule(format_args!("-A {forward} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN"));
         for resolver in &self.resolvers {
             for (chain, verdict) in [(&input, "ACCEPT"), (&forward, "RETURN")] {
                 for protocol in ["udp", "tcp"] {
@@ -132,13 +137,18 @@ impl Firewall {
         }
         rule(format_args!("-A {input} -j DROP"));
         rule(format_args!("-A {forward} -o {bridge} -j DROP"));
-        rule(format_args!("-A {forward} -d 169.254.0.0/16 -j DROP"));
+        // A port that the host publishes for another container: it is the host's.
+        rule(format_args!("-A {forward} -m conntrack --ctstate DNAT -j DROP"));
+        for network in METADATA {
+            rule(format_args!("-A {forward} -d {network} -j DROP"));
+        }
         for network in &self.blocked {
             rule(format_args!("-A {forward} -d {network} -j DROP"));
         }
         rule(format_args!("-A {forward} -j RETURN"));
         rule(format_args!("-I INPUT 1 -i {bridge} -j {input}"));
         rule(format_args!("-I {user} 1 -i {bridge} -j {forward}"));
+        rule(format_args!("-I {user} 1 -o {bridge} -j {forward}"));
         rules.push_str("COMMIT\n");
         rules
     }
@@ -245,18 +255,24 @@ mod tests {
              :OXWHISK-F-ox-1a2b - [0:0]\n\
              -A OXWHISK-I-ox-1a2b -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n\
              -A OXWHISK-I-ox-1a2b -d 172.18.0.1/32 -p tcp -m tcp --dport 3233 -j ACCEPT\n\
+             -A OXWHISK-F-ox-1a2b -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN\n\
              -A OXWHISK-I-ox-1a2b -d 192.0.2.53/32 -p udp -m udp --dport 53 -j ACCEPT\n\
              -A OXWHISK-I-ox-1a2b -d 192.0.2.53/32 -p tcp -m tcp --dport 53 -j ACCEPT\n\
              -A OXWHISK-F-ox-1a2b -d 192.0.2.53/32 -p udp -m udp --dport 53 -j RETURN\n\
              -A OXWHISK-F-ox-1a2b -d 192.0.2.53/32 -p tcp -m tcp --dport 53 -j RETURN\n\
              -A OXWHISK-I-ox-1a2b -j DROP\n\
              -A OXWHISK-F-ox-1a2b -o ox-1a2b -j DROP\n\
+             -A OXWHISK-F-ox-1a2b -m conntrack --ctstate DNAT -j DROP\n\
              -A OXWHISK-F-ox-1a2b -d 169.254.0.0/16 -j DROP\n\
+             -A OXWHISK-F-ox-1a2b -d 100.100.100.200/32 -j DROP\n\
+             -A OXWHISK-F-ox-1a2b -d 168.63.129.16/32 -j DROP\n\
+             -A OXWHISK-F-ox-1a2b -d 192.0.0.192/32 -j DROP\n\
              -A OXWHISK-F-ox-1a2b -d 10.9.0.0/16 -j DROP\n\
              -A OXWHISK-F-ox-1a2b -d 192.0.2.7/32 -j DROP\n\
              -A OXWHISK-F-ox-1a2b -j RETURN\n\
              -I INPUT 1 -i ox-1a2b -j OXWHISK-I-ox-1a2b\n\
              -I DOCKER-USER 1 -i ox-1a2b -j OXWHISK-F-ox-1a2b\n\
+             -I DOCKER-USER 1 -o ox-1a2b -j OXWHISK-F-ox-1a2b\n\
              COMMIT\n"
         );
         assert!(firewall().render("").contains("-I FORWARD 1 -i ox-1a2b -j OXWHISK-F-ox-1a2b\n"));

@@ -38,6 +38,19 @@ pub struct Bridge {
     pub subnet: Network,
 }
 
+/// Leaves IPv6 off on the host's end of the bridge, so that not even its link-local address answers there.
+/// Containers have none either, by Docker's own doing; where this may not be written, that has to do.
+async fn without_ipv6(device: &str) {
+    let switch = format!("/proc/sys/net/ipv6/conf/{device}/disable_ipv6");
+    match tokio::fs::write(&switch, "1").await {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => {
+            info!(%error, "IPv6 stays on at the host's end of {device}: {switch} cannot be written")
+        }
+        Ok(()) => {}
+    }
+}
+
 /// Docker's name for an instance's network.
 pub fn name(instance: &str) -> String {
     format!("oxwhisk-{instance}")
@@ -51,6 +64,12 @@ pub fn device(instance: &str) -> String {
 
 /// Makes the network, or takes over a fitting one.
 pub async fn ensure(daemon: &Daemon, instance: &str, run: &str) -> Result<Bridge, RuntimeError> {
+    let bridge = make(daemon, instance, run).await?;
+    without_ipv6(&bridge.device).await;
+    Ok(bridge)
+}
+
+async fn make(daemon: &Daemon, instance: &str, run: &str) -> Result<Bridge, RuntimeError> {
     let network = name(instance);
     let device = device(instance);
     if let Some(existing) = inspect(daemon, &network).await? {
