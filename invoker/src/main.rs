@@ -173,7 +173,7 @@ impl Program {
         let mut docker = DockerConfig::new(&instance_word, place.journal.run(), args.api_port);
         docker.api_host = args.api_host.clone();
         docker.take(&config.docker)?;
-        docker.logins = invoker::container::docker::pull::Login::all(&config.container_factory);
+        docker.find_images(&config.container_factory);
         stage.wait_for("Docker cannot be used");
         let runtime = loop {
             match DockerRuntime::start(docker.clone(), clock.clone(), background.clone()).await {

@@ -10,7 +10,6 @@ use common::config::Config;
 use common::manifest::Manifest;
 use common::shutdown::Shutdown;
 use invoker::container::ContainerRuntime as Runtime;
-use invoker::container::docker::pull::Login;
 use invoker::container::docker::{DockerConfig, DockerRuntime, daemon};
 use invoker::container::process::{ProcessConfig, ProcessRuntime};
 
@@ -114,7 +113,7 @@ async fn start_docker(needs: Needs<'_>) -> anyhow::Result<Started> {
     let port = needs.api.port();
     let mut config = DockerConfig::new(needs.data.instance(), needs.run, port);
     config.take(&needs.config.docker)?;
-    config.logins = Login::all(&needs.config.container_factory);
+    config.find_images(&needs.config.container_factory);
     let runtime =
         DockerRuntime::start(config, needs.clock, needs.tasks).await.context("Docker cannot be used")?;
     let also_listen = Some(SocketAddr::from((runtime.gateway(), port)));

@@ -131,12 +131,12 @@ async fn actions_reach_the_api_and_nothing_else_here() {
             [docker_bridge().to_string(), api_port.wrapping_add(1).max(1024)],
             [neighbour.container.address().ip().to_string(), 8080],
         ],
-        "names": [live.container.name(), "localhost"],
+        "names": ["localhost"],
     });
     let answer = live.run(targets.clone()).await;
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(body["reached"], json!([true, false, false, false, false]), "{body}");
-    assert_eq!(body["resolved"], json!([live.container.address().ip().to_string(), "127.0.0.1"]));
+    assert_eq!(body["resolved"], json!(["127.0.0.1"]));
     // The decoys are good ones: without our rules each is reached, save the neighbour, whom Docker hides.
     Firewall::remove(&network::device(&network_instance(&site))).await.unwrap();
     let answer = live.run(targets).await;

@@ -14,6 +14,7 @@ mod storm;
 mod subject;
 mod wrk;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -118,8 +119,10 @@ impl Warm {
         let all = docker.list_containers(None::<ListContainersOptions>).await?;
         // The invoker leaves out what Docker would not take everywhere in a name.
         let end = format!("_{}_warm", namespace.name.replace('-', ""));
-        let named = |name: &String| name.starts_with("/wsk") && name.ends_with(&end);
-        let mut found = all.into_iter().filter(|container| container.names.iter().flatten().any(named));
+        let named = |labels: &HashMap<String, String>| {
+            labels.get("oxwhisk.name").is_some_and(|name| name.starts_with("wsk") && name.ends_with(&end))
+        };
+        let mut found = all.into_iter().filter(|container| container.labels.as_ref().is_some_and(named));
         let container = found.next().context("the warm container is not there")?;
         let networks = container.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
         let network = networks.into_keys().next().context("the warm container has no network")?;

@@ -25,6 +25,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use common::clock::Clock;
 use common::config::DockerConfig as Settings;
+use common::config::images::ContainerFactoryConfig;
 use common::shutdown::Shutdown;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -85,6 +86,8 @@ pub struct DockerConfig {
     pub blocked_networks: Vec<Network>,
     /// Who we are at registries.
     pub logins: Vec<Login>,
+    /// Where images are that our own name; empty: in no registry in particular.
+    pub runtimes_registry: String,
 }
 
 impl DockerConfig {
@@ -103,7 +106,14 @@ impl DockerConfig {
             disk: 1 << 30,
             blocked_networks: Vec::new(),
             logins: Vec::new(),
+            runtimes_registry: String::new(),
         }
+    }
+
+    /// Takes over what settings say of images.
+    pub fn find_images(&mut self, settings: &ContainerFactoryConfig) {
+        self.logins = Login::all(settings);
+        self.runtimes_registry.clone_from(&settings.runtimes_registry.url);
     }
 
     /// Takes over what settings say.

@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_manifest_plans_stem_cells_and_settings_may_forbid_them() {
-        let manifest = Manifest::load(None).unwrap();
+        let manifest = Manifest::load(None, &common::config::images::RuntimesConfig::default()).unwrap();
         let settings = PoolConfig::default();
         let plans = Keeper::new(&manifest, &settings).plans;
         assert_eq!(plans.len(), 1);

@@ -13,6 +13,7 @@ use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
 use bytes::{Bytes, BytesMut};
+use common::manifest::ImageName;
 use futures::StreamExt;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
@@ -37,6 +38,7 @@ pub async fn builder_of(runtime: &DockerRuntime, image: &str) -> Result<Option<B
     let inspected = present(runtime, image).await?;
     let labels = inspected.config.and_then(|config| config.labels);
     let Some(name) = labels.and_then(|mut labels| labels.remove(LABEL_BUILDER)) else { return Ok(None) };
+    let name = ImageName::at_registry(&name, &runtime.config.runtimes_registry);
     let builder = present(runtime, &name).await?;
     Ok(Some(Builder { id: builder.id.unwrap_or_default(), image: name }))
 }

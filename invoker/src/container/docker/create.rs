@@ -6,6 +6,7 @@
 //! defaults: they keep what changing owners and users takes, and nothing that reaches outside.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::net::Ipv4Addr;
 
 use anyhow::anyhow;
@@ -18,12 +19,15 @@ use bollard::models::{
 use bollard::query_parameters::{AttachContainerOptionsBuilder, CreateContainerOptionsBuilder};
 use common::clock::Clock;
 use futures::{Stream, StreamExt};
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::Sender;
 use tracing::{debug, warn};
 
 use super::container::{DockerContainer, Hold, Output, cgroup};
 use super::daemon::{Daemon, status_of};
-use super::{DockerConfig, DockerRuntime, LABEL_FRAMING, LABEL_INSTANCE, LABEL_MARKS, LABEL_RUN};
+use super::{
+    DockerConfig, DockerRuntime, LABEL_FRAMING, LABEL_INSTANCE, LABEL_MARKS, LABEL_NAME, LABEL_RUN,
+};
 use crate::container::freezer::Cgroup;
 use crate::container::{
     ContainerSpec, CreateError, LogChunk, LogFraming, LogSource, LogStream, Pull, RuntimeError,
@@ -62,6 +66,10 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
         let why = anyhow!("all addresses of {} are taken", runtime.bridge.network);
         CreateError::Provision(RuntimeError::failed("create container", &spec.name, why))
     })?;
+    if let Some(failure) = &tolerated {
+        let cause = failure.source().map(ToString::to_string).unwrap_or_default();
+        warn!(image = spec.image, "the image {} is used as it lies here; a pull failed: {cause}", spec.image);
+    }
     let hold = Hold { lease, name: runtime.health.hold(&spec.name), health: runtime.health.clone() };
     let framing = framing(&image);
     let address = hold.lease.address();
@@ -70,7 +78,7 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
     if let Some(host) = &mut body.host_config {
         host.storage_opt = storage.map(|size| HashMap::from([("size".to_owned(), size)]));
     }
-    let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
+    let options = CreateContainerOptionsBuilder::new().name(&veiled(&runtime.config.run, &spec.name)).build();
     let created = match docker.create_container(Some(options.clone()), body.clone()).await {
         Err(error) if runtime.disks.is_refused(&error.to_string()) => {
             body.host_config.iter_mut().for_each(|host| host.storage_opt = None);
@@ -113,6 +121,13 @@ pub async fn present(runtime: &DockerRuntime, image: &str) -> Result<ImageInspec
         other => other,
     };
     inspected.map_err(Daemon::fault("inspect image", image))
+}
+
+/// Docker's name for a container. Its resolver tells the names of all containers on a network to each of
+/// them, also by address; namespaces and actions are nobody else's business.
+fn veiled(run: &str, name: &str) -> String {
+    let digest = Sha256::digest(format!("{run}/{name}"));
+    digest[..8].iter().fold("wsk-".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Pulls as the spec says; returns a failure that is tolerated for now.
@@ -241,7 +256,11 @@ fn body(
         image: Some(spec.image.clone()),
         user,
         env: Some(spec.env.iter().map(|(key, value)| format!("{key}={value}")).collect()),
-        labels: Some(HashMap::from([label(LABEL_INSTANCE, &config.instance), label(LABEL_RUN, &config.run)])),
+        labels: Some(HashMap::from([
+            label(LABEL_INSTANCE, &config.instance),
+            label(LABEL_RUN, &config.run),
+            label(LABEL_NAME, &spec.name),
+        ])),
         host_config: Some(HostConfig {
             memory: Some(memory),
             memory_swap: Some(memory),
@@ -310,8 +329,17 @@ mod tests {
             assert_eq!(host.log_config.unwrap().typ.unwrap(), "none");
             assert_eq!(host.port_bindings, None);
             assert_eq!(host.privileged, None);
-            assert_eq!(body.labels.unwrap()[LABEL_RUN], "run7");
+            let labels = body.labels.unwrap();
+            assert_eq!((&*labels[LABEL_RUN], &*labels[LABEL_NAME]), ("run7", "wsk0_1_guest_hello"));
         }
+    }
+
+    #[test]
+    fn dockers_name_for_a_container_tells_nothing() {
+        let name = veiled("run7", "wsk0_1_guest_hello");
+        assert!(name.len() == 20 && name.starts_with("wsk-"), "{name}");
+        assert_ne!(name, veiled("run8", "wsk0_1_guest_hello"));
+        assert_ne!(name, veiled("run7", "wsk0_2_guest_hello"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bollard::models::ContainerSummary;
 use bollard::query_parameters::EventsOptionsBuilder;
 use common::shutdown::Shutdown;
 use futures::StreamExt;
@@ -20,7 +21,7 @@ use tracing::{debug, info, warn};
 use super::daemon::Daemon;
 use super::firewall::{Firewall, Isolation};
 use super::network::{self, Bridge};
-use super::{LABEL_INSTANCE, LABEL_RUN};
+use super::{LABEL_INSTANCE, LABEL_NAME, LABEL_RUN};
 use crate::container::RuntimeError;
 
 /// For a question that only asks whether it answers.
@@ -203,16 +204,16 @@ impl Health {
     async fn restore(&self, surroundings: &Surroundings) -> Result<(), RuntimeError> {
         let Surroundings { instance, run, bridge, firewall } = surroundings;
         network::restore(&self.daemon, instance, run, bridge).await?;
+        network::without_ipv6(&bridge.device).await;
         if let Isolation::NotKept(reason) = firewall.install().await {
             warn!("actions can reach this host's services: the firewall is not installed: {reason}");
         }
         let ours = self.daemon.labelled(LABEL_RUN, run).await?;
-        let is_stray = |names: &Option<Vec<String>>| {
-            let held = lock(&self.names);
-            let names = names.iter().flatten().map(|name| name.trim_start_matches('/'));
-            !names.into_iter().any(|name| held.contains(name))
+        let is_held = |container: &ContainerSummary| {
+            let name = container.labels.as_ref().and_then(|labels| labels.get(LABEL_NAME));
+            name.is_some_and(|name| lock(&self.names).contains(name))
         };
-        let strays: Vec<_> = ours.into_iter().filter(|container| is_stray(&container.names)).collect();
+        let strays: Vec<_> = ours.into_iter().filter(|container| !is_held(container)).collect();
         // Those that somebody holds are removed by whom they belong to.
         match self.daemon.remove_all(strays).await? {
             0 => debug!("no container is left over"),

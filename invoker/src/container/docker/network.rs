@@ -40,7 +40,7 @@ pub struct Bridge {
 
 /// Leaves IPv6 off on the host's end of the bridge, so that not even its link-local address answers there.
 /// Containers have none either, by Docker's own doing; where this may not be written, that has to do.
-async fn without_ipv6(device: &str) {
+pub async fn without_ipv6(device: &str) {
     let switch = format!("/proc/sys/net/ipv6/conf/{device}/disable_ipv6");
     match tokio::fs::write(&switch, "1").await {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
