@@ -1,0 +1,3 @@
+def attack(args):
+    os.chroot(tempfile.mkdtemp())
+    return os.listdir("/")
