@@ -10,8 +10,8 @@ use serde_json::json;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::docker::{Daemon, Plain};
-use crate::ground::{Instance, NODEJS, PYTHON};
+use crate::ground::Instance;
+use tests::daemon::{Daemon, NODEJS, PYTHON, Plain};
 
 /// These attacks.
 pub const NAMES: &[&str] = &["zip-slip", "archive-link"];

@@ -4,7 +4,7 @@ use serde_json::json;
 use tests::fixtures;
 use tests::server::{Options, Server};
 
-use crate::docker::{Daemon, Plain};
+use tests::daemon::{Daemon, Plain};
 
 /// This attack.
 pub const NAMES: &[&str] = &["log-flood"];

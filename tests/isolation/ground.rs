@@ -15,16 +15,11 @@ use invoker::container::docker::firewall::Isolation;
 use invoker::container::docker::{DockerConfig, DockerRuntime, network};
 use invoker::container::{Container, ContainerRuntime, ContainerSpec, Pull};
 use serde_json::{Value, json};
+use tests::daemon::{Daemon, Plain, Recipe, every_right};
 use tests::{place, wait};
 
 use crate::attacks::{ATTACKS, Attack, Free, Outcome, Target, action};
 use crate::decoys::{self, Disk, Metadata, Victim, ip};
-use crate::docker::{Daemon, Plain, every_right};
-
-/// The image of Python actions.
-pub const PYTHON: &str = "oxwhisk/action-python-v3.13:latest";
-/// The image of Node actions.
-pub const NODEJS: &str = "oxwhisk/action-nodejs-v20:latest";
 
 /// Who comes from a machine beyond the host to an action's container.
 pub const NAMES: &[&str] = &["stranger"];
@@ -239,9 +234,16 @@ impl Ground {
 
         let become_root =
             "cp /usr/bin/id /usr/local/bin/become-root && chmod 4755 /usr/local/bin/become-root";
-        let tag = |kind: &str| format!("{kind}-{}", &secret[..8]);
-        let counted = daemon.derive(&tag("own"), become_root, "1001:1001", "counted").await;
-        let foreign = daemon.derive(&tag("foreign"), become_root, "0", "no").await;
+        let image = |kind: &str| format!("oxwhisk-test/{kind}:{}", &secret[..8]);
+        let recipe = |user: &str, framing| Recipe {
+            script: become_root.to_owned(),
+            user: user.to_owned(),
+            framing,
+            ..Default::default()
+        };
+        let (counted, foreign) = (image("own"), image("foreign"));
+        daemon.derive(&counted, recipe("1001:1001", "counted")).await;
+        daemon.derive(&foreign, recipe("0", "no")).await;
         let tell = format!("def main(args): return {{'word': '{secret}'}}");
         let neighbour = ours.live(&counted, &secret, &tell);
         let (neighbour, others) = tokio::join!(neighbour, other.live(&counted, "neighbour", &tell));

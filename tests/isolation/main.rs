@@ -10,7 +10,6 @@
 mod archives;
 mod attacks;
 mod decoys;
-mod docker;
 mod floods;
 mod ground;
 mod tenants;
@@ -21,9 +20,10 @@ use std::panic::AssertUnwindSafe;
 use futures::FutureExt;
 use futures::future::join_all;
 use invoker::container::docker::daemon;
+use tests::daemon::{NODEJS, PYTHON};
 
 use self::attacks::{ATTACKS, Outcome};
-use self::ground::{Ground, NODEJS, PYTHON};
+use self::ground::Ground;
 
 /// Whether there is a Docker daemon to test with.
 async fn is_possible() -> bool {

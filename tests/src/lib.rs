@@ -19,6 +19,7 @@ pub mod answer;
 pub mod client;
 pub mod clients;
 pub mod collector;
+pub mod daemon;
 pub mod deployment;
 pub mod docker;
 pub mod dockerd;

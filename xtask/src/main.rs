@@ -5,6 +5,7 @@
 mod bench;
 mod clients;
 mod docker_daemon;
+mod docker_registry;
 mod images;
 mod kafka;
 mod postgres;

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::{clients, docker_daemon, images, kafka, postgres};
+use crate::{clients, docker_daemon, docker_registry, images, kafka, postgres};
 
 /// The suites about the embedded platform that run with processes too, if everything is to be run.
 const PLATFORM: [&str; 2] = ["platform", "chaos"];
@@ -93,6 +93,7 @@ fn ensure_services(all: bool) -> anyhow::Result<()> {
     postgres::ensure()?;
     kafka::ensure()?;
     clients::ensure();
+    docker_registry::ensure();
     images::run(false, if all { images::Wanted::All } else { images::Wanted::Usual })
 }
 

@@ -1,8 +1,10 @@
-//! The daemon as the suite uses it by itself: unrestricted containers, images, a machine beyond.
+//! The Docker daemon as suites use it past the platform: containers without limits, images of their own.
+#![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
 use std::collections::HashMap;
 
 use bollard::Docker;
+use bollard::auth::DockerCredentials;
 use bollard::container::LogOutput;
 use bollard::models::{
     ContainerConfig, ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, Ipam, IpamConfig,
@@ -10,14 +12,18 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CommitContainerOptionsBuilder, CreateContainerOptionsBuilder, ListContainersOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, WaitContainerOptions,
+    LogsOptionsBuilder, PushImageOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
+    TagImageOptionsBuilder, WaitContainerOptions,
 };
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 
-use crate::ground::PYTHON;
+/// The image of Python actions.
+pub const PYTHON: &str = "oxwhisk/action-python-v3.13:latest";
+/// The image of Node actions.
+pub const NODEJS: &str = "oxwhisk/action-nodejs-v20:latest";
 
-/// On all that the suite makes by itself.
-pub const LABEL: &str = "oxwhisk.test-isolation";
+/// On all that a test makes by itself.
+const LABEL: &str = "oxwhisk.test";
 
 /// The daemon's client, for one test.
 pub struct Daemon {
@@ -45,7 +51,22 @@ pub fn every_right() -> HostConfig {
     }
 }
 
-/// A container that the suite makes by itself, from the Python image unless it says otherwise.
+/// How an image is derived from Python's.
+#[derive(Debug, Default)]
+pub struct Recipe {
+    /// What root does in it first, for a shell.
+    pub script: String,
+    /// Folders of this machine that the script sees, as `from:to`.
+    pub binds: Vec<String>,
+    /// What its containers run; what Python's run, if that is empty.
+    pub command: Vec<String>,
+    /// Who runs it.
+    pub user: String,
+    /// The image's word about its logs.
+    pub framing: &'static str,
+}
+
+/// A container that a test makes by itself, from the Python image unless it says otherwise.
 #[derive(Default)]
 pub struct Plain {
     /// Its image.
@@ -65,11 +86,15 @@ pub struct Plain {
 }
 
 impl Daemon {
-    /// Connects.
+    /// Connects, and makes a network for the test's containers.
+    ///
+    /// # Panics
+    ///
+    /// If the daemon does not answer.
     pub async fn connect() -> Self {
         let docker = Docker::connect_with_defaults().unwrap().negotiate_version().await.unwrap();
         let word = uuid::Uuid::new_v4().simple().to_string();
-        let network = format!("isolation-{word}");
+        let network = format!("oxwhisk-test-{word}");
         // Of addresses of its own: Docker has few by itself, and other suites take them.
         let subnet = format!("10.213.{}.0/24", uuid::Uuid::new_v4().as_bytes()[0]);
         let ipam = Ipam {
@@ -141,25 +166,25 @@ impl Daemon {
         self.docker.inspect_container(id, None).await.unwrap().state.unwrap().pid.unwrap()
     }
 
-    /// An image derived from Python's: with what a script changed in it, for this user, with this framing of
-    /// logs.
-    pub async fn derive(&self, tag: &str, script: &str, user: &str, framing: &str) -> String {
+    /// Makes an image of this name from Python's.
+    pub async fn derive(&self, image: &str, recipe: Recipe) {
         let original = self.docker.inspect_image(PYTHON).await.unwrap().config.unwrap();
-        let command = ["sh", "-ec", script].map(str::to_owned).to_vec();
-        let id = self.start(Plain { command, ..Default::default() }).await;
+        let command = ["sh", "-ec", &recipe.script].map(str::to_owned).to_vec();
+        let host = HostConfig { binds: Some(recipe.binds), ..Default::default() };
+        let id = self.start(Plain { command, host, ..Default::default() }).await;
         let ended = self.docker.wait_container(&id, None::<WaitContainerOptions>).next().await.unwrap();
-        assert_eq!(ended.unwrap().status_code, 0, "{script}");
-        let options =
-            CommitContainerOptionsBuilder::new().container(&id).repo("oxwhisk-test/isolation").tag(tag);
+        assert_eq!(ended.unwrap().status_code, 0, "{}", recipe.script);
+        let (repository, tag) = image.rsplit_once(':').unwrap();
+        let options = CommitContainerOptionsBuilder::new().container(&id).repo(repository).tag(tag);
+        let own = Some(recipe.command).filter(|command| !command.is_empty());
         let config = ContainerConfig {
-            cmd: original.cmd,
-            user: Some(user.to_owned()),
-            labels: Some(HashMap::from([("oxwhisk.log-framing".to_owned(), framing.to_owned())])),
+            cmd: own.or(original.cmd),
+            user: Some(recipe.user),
+            labels: Some(HashMap::from([("oxwhisk.log-framing".to_owned(), recipe.framing.to_owned())])),
             ..Default::default()
         };
         self.docker.commit_container(options.build(), config).await.unwrap();
         self.remove(&id).await;
-        format!("oxwhisk-test/isolation:{tag}")
     }
 
     /// Removes whatever is left.
@@ -170,6 +195,26 @@ impl Daemon {
             self.remove(&container.id.unwrap()).await;
         }
         self.docker.remove_network(&self.network).await.unwrap();
+    }
+
+    /// Gives an image another name.
+    pub async fn tag(&self, image: &str, name: &str) {
+        let (repository, tag) = name.rsplit_once(':').unwrap();
+        let options = TagImageOptionsBuilder::new().repo(repository).tag(tag).build();
+        self.docker.tag_image(image, Some(options)).await.unwrap();
+    }
+
+    /// Puts an image into the registry that it is named after.
+    pub async fn push(&self, image: &str, account: Option<(&str, &str)>) {
+        let (repository, tag) = image.rsplit_once(':').unwrap();
+        let credentials = account.map(|(user, password)| DockerCredentials {
+            username: Some(user.to_owned()),
+            password: Some(password.to_owned()),
+            ..Default::default()
+        });
+        let options = PushImageOptionsBuilder::new().tag(tag).build();
+        let steps = self.docker.push_image(repository, Some(options), credentials);
+        steps.try_collect::<Vec<_>>().await.unwrap();
     }
 
     /// Removes an image.
