@@ -25,9 +25,7 @@ use tracing::{debug, warn};
 
 use super::container::{DockerContainer, Hold, Output, cgroup};
 use super::daemon::{Daemon, status_of};
-use super::{
-    DockerConfig, DockerRuntime, LABEL_FRAMING, LABEL_INSTANCE, LABEL_MARKS, LABEL_NAME, LABEL_RUN,
-};
+use super::{DockerConfig, DockerRuntime, LABEL_FRAMING, LABEL_INSTANCE, LABEL_MARKS, LABEL_NAME, LABEL_RUN};
 use crate::container::freezer::Cgroup;
 use crate::container::{
     ContainerSpec, CreateError, LogChunk, LogFraming, LogSource, LogStream, Pull, RuntimeError,
