@@ -10,7 +10,7 @@ use serde_json::json;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::ground::Instance;
+use crate::instance::Instance;
 use tests::daemon::{Daemon, NODEJS, PYTHON, Plain};
 
 /// These attacks.

@@ -8,6 +8,16 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
 
+/// A server that tells the word, for containers that are decoys themselves.
+pub const SERVER: &str = "
+import socket, sys
+with socket.create_server(('', int(sys.argv[1]))) as server:
+    while True:
+        connection, _ = server.accept()
+        connection.sendall(f'decoy {sys.argv[2]}'.encode())
+        connection.close()
+";
+
 /// Tells the word to whoever connects, until the test ends.
 pub fn tcp(listener: TcpListener, word: &str) {
     let word = word.to_owned();

@@ -1,44 +1,30 @@
 //! The battleground: two instances of the platform's container runtime, decoys all around them, and a machine
-//! beyond the host, which is a container with a cable of its own.
+//! beyond the host.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bollard::models::{HostConfig, PortBinding};
-use common::clock::SystemClock;
-use common::shutdown::Shutdown;
-use invoker::container::client::{Answer, ResponseLimits, RuntimeClient};
-use invoker::container::docker::firewall::Isolation;
-use invoker::container::docker::{DockerConfig, DockerRuntime, network};
-use invoker::container::{Container, ContainerRuntime, ContainerSpec, Pull};
+use invoker::container::ContainerRuntime;
+use invoker::container::docker::network;
 use serde_json::{Value, json};
 use tests::daemon::{Daemon, Plain, Recipe, every_right};
 use tests::{place, wait};
 
 use crate::attacks::{ATTACKS, Attack, Free, Outcome, Target, action};
-use crate::decoys::{self, Disk, Metadata, Victim, ip};
+use crate::beyond::Beyond;
+use crate::decoys::{self, Disk, Metadata, SERVER, Victim};
+use crate::instance::{Instance, Live};
 
 /// Who comes from a machine beyond the host to an action's container.
 pub const NAMES: &[&str] = &["stranger"];
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
-const LIMITS: ResponseLimits = ResponseLimits { max: 1 << 20, truncation: 1 << 20 };
 
-/// A server that tells the word, for containers that are decoys themselves.
-const SERVER: &str = "
-import socket, sys
-with socket.create_server(('', int(sys.argv[1]))) as server:
-    while True:
-        connection, _ = server.accept()
-        connection.sendall(f'decoy {sys.argv[2]}'.encode())
-        connection.close()
-";
-
-/// Runs Python code with an argument, given as the next words, where all that a container with the right to it can make writable is.
+/// Runs Python code with an argument, given as the next words, where everything is writable that a container with
+/// the right to it can make so.
 const WRITABLE: &str = "
 for place in /sys /sys/fs/cgroup /sys/fs/cgroup/memory; do
   mount -o remount,rw $place 2> /dev/null
@@ -46,88 +32,6 @@ for place in /sys /sys/fs/cgroup /sys/fs/cgroup/memory; do
 done
 exec python3 -c \"$0\" \"$1\"
 ";
-
-/// One instance of the container runtime.
-pub struct Instance {
-    /// The runtime.
-    pub runtime: Arc<DockerRuntime>,
-    word: String,
-    tasks: Shutdown,
-    made: AtomicU32,
-}
-
-/// A container of ours with code in it.
-pub struct Live {
-    /// The container.
-    pub container: Box<dyn Container>,
-    client: RuntimeClient,
-}
-
-impl Instance {
-    /// Starts one.
-    pub async fn start(change: impl FnOnce(&mut DockerConfig)) -> Self {
-        let word: String = uuid::Uuid::new_v4().simple().to_string().chars().take(10).collect();
-        let tasks = Shutdown::new();
-        let mut config = DockerConfig::new(&word, format!("{word}r"), place::free_port());
-        change(&mut config);
-        let runtime = DockerRuntime::start(config, Arc::new(SystemClock), tasks.clone()).await.unwrap();
-        assert_eq!(runtime.isolation(), &Isolation::Kept);
-        Self { runtime: Arc::new(runtime), word, tasks, made: AtomicU32::new(0) }
-    }
-
-    /// A container of this image; it may not listen yet.
-    pub async fn create(&self, kind: &str, image: &str, name: &str) -> Live {
-        let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let spec = ContainerSpec {
-            name: format!("wsk0{}_{number}_{name}", self.word),
-            kind: kind.to_owned(),
-            image: image.to_owned(),
-            memory_mb: 512,
-            cpu_shares: 256,
-            env: vec![("__OW_API_HOST".to_owned(), self.runtime.api_host())],
-            pull: Pull::Never,
-        };
-        let container = self.runtime.create(spec).await.unwrap();
-        let client = RuntimeClient::new(container.address());
-        Live { container, client }
-    }
-
-    /// A container of this image with this Python code in it.
-    pub async fn live(&self, image: &str, name: &str, code: &str) -> Live {
-        let live = self.create("python:3.13", image, name).await;
-        let answer = live.init(json!({"name": "a", "main": "main", "code": code, "binary": false})).await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        live
-    }
-
-    /// Removes all of it.
-    pub async fn close(self) {
-        self.runtime.close().await.unwrap();
-        assert!(self.tasks.finish(LONG).await, "a task is left");
-    }
-}
-
-impl Live {
-    /// Initializes it.
-    pub async fn init(&self, value: Value) -> Answer {
-        self.client.init(json!({ "value": value }).to_string().into(), LONG, LIMITS).await.unwrap()
-    }
-
-    /// Runs it; what it answers.
-    pub async fn run(&self, value: &Value) -> Value {
-        let body = json!({"value": value, "activation_id": "0", "deadline": "0"});
-        match self.client.run(body.to_string().into(), LONG, LIMITS).await {
-            Ok(answer) => serde_json::from_slice(&answer.body).unwrap(),
-            Err(error) => json!({"succeeded": false, "how": format!("{error:?}")}),
-        }
-    }
-
-    /// Removes it.
-    pub async fn destroy(self) {
-        self.client.close();
-        self.container.destroy().await.unwrap();
-    }
-}
 
 /// All of it.
 pub struct Ground {
@@ -157,51 +61,6 @@ struct Ports {
     ipv6: u16,
     published: u16,
     beyond: u16,
-}
-
-/// A machine that the host forwards to, and its addresses.
-struct Beyond {
-    id: String,
-    open: Ipv4Addr,
-    denied: Ipv4Addr,
-    link_local: Ipv4Addr,
-}
-
-impl Beyond {
-    /// Networks of this machine alone: those that are set apart for measurements.
-    fn addresses() -> [Ipv4Addr; 3] {
-        let [a, b, ..] = *uuid::Uuid::new_v4().as_bytes();
-        let of = |first: u8, second: u8| Ipv4Addr::new(first, second, a, (b & 0xfc) | 2);
-        [of(198, 18), of(198, 19), of(169, 254)]
-    }
-
-    async fn start(
-        daemon: &Daemon,
-        [open, denied, link_local]: [Ipv4Addr; 3],
-        port: u16,
-        word: &str,
-    ) -> Self {
-        let host = HostConfig { network_mode: Some("none".to_owned()), ..Default::default() };
-        let command = ["python3", "-c", SERVER, &port.to_string(), word].map(str::to_owned).to_vec();
-        let id = daemon.start(Plain { command, host, ..Default::default() }).await;
-        let process = daemon.process(&id).await;
-        let device = format!("oxb{}", &word[..10]);
-        ip(&format!("link add {device} type veth peer name cable netns {process}"));
-        ip(&format!("link set {device} up"));
-        let inside = |words: &str| {
-            let mut command = std::process::Command::new("nsenter");
-            command.args(["--target", &process.to_string(), "--net", "ip"]).args(words.split(' '));
-            assert!(command.status().unwrap().success(), "{words}");
-        };
-        inside("link set cable up");
-        let host_end = |address: Ipv4Addr| Ipv4Addr::from_bits(address.to_bits() - 1);
-        for address in [open, denied, link_local] {
-            ip(&format!("addr add {}/30 dev {device}", host_end(address)));
-            inside(&format!("addr add {address}/30 dev cable"));
-        }
-        inside(&format!("route add default via {}", host_end(open)));
-        Self { id, open, denied, link_local }
-    }
 }
 
 impl Ground {

@@ -9,9 +9,11 @@
 
 mod archives;
 mod attacks;
+mod beyond;
 mod decoys;
 mod floods;
 mod ground;
+mod instance;
 mod tenants;
 
 use std::collections::{BTreeMap, BTreeSet};

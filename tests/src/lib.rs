@@ -12,6 +12,9 @@
 //! - `OXWHISK_URL`, `OXWHISK_AUTH` and perhaps `OXWHISK_AUTH_2`: a server that somebody else started, and
 //!   the credentials of one or two of its namespaces. `api` then runs against it; what needs another
 //!   configuration is named and left out;
+//! - `OXWHISK_DOCKER_REGISTRY`: Debian's `docker-registry`, in place of the fetched or installed one;
+//! - `OXWHISK_GO_PROXY`: upstream's action proxy in Go, built from apache/openwhisk-runtime-go; without it nothing of it is
+//!   tried;
 //! - `OXWHISK_WSK`: the command line client, in place of the `wsk` on the `PATH`.
 
 pub mod admin;
