@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -51,6 +52,10 @@ pub struct NodeArgs {
     #[arg(long, env = "OXWHISK_LOG_DIR")]
     pub log_dir: Option<PathBuf>,
 
+    /// How many seconds what is under way may take to end once this process is told to stop.
+    #[arg(long, env = "OXWHISK_GRACE", value_name = "SECONDS", default_value_t = 30)]
+    pub grace: u64,
+
     /// How log lines look: text or json.
     #[arg(long, env = "OXWHISK_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
@@ -72,6 +77,11 @@ impl NodeArgs {
         }
         tracing::info!("listening on {address}");
         Ok((listener, address))
+    }
+
+    /// What is under way may take so long to end.
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs(self.grace)
     }
 
     /// As what it asks for a number.

@@ -6,7 +6,6 @@
 mod args;
 
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +19,7 @@ use common::entity::id::ControllerId;
 use common::events::Events;
 use common::join::{self, Place, Stage};
 use common::manifest::Manifest;
-use common::node;
+use common::node::{self, NodeArgs};
 use common::nodes::NodeKind;
 use common::shutdown::Shutdown;
 use common::signals::Signals;
@@ -36,10 +35,7 @@ use crate::args::Args;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What requests may take to be answered, and what is in flight to be heard of, at the end.
-const GRACE: Duration = Duration::from_secs(30);
-
-/// What the rest may take to end after that.
+/// What the rest may take to end, after the grace that requests are given.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
@@ -70,7 +66,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     match joined {
         Ok(Some(place)) => {
             let program = Program { config, manifest, secret, listener, stage, background };
-            program.serve(place, &args.node.state_dir, waiting_room, signals).await
+            program.serve(place, &args.node, waiting_room, signals).await
         }
         other => {
             waiting_room.stop(false).await;
@@ -95,7 +91,7 @@ impl Program {
     async fn serve(
         self,
         mut place: Place,
-        state_dir: &Path,
+        args: &NodeArgs,
         waiting_room: ServerHandle,
         mut signals: Signals,
     ) -> anyhow::Result<()> {
@@ -149,20 +145,27 @@ impl Program {
         });
         stage.done();
         info!("ready");
-        let adopting = join::adopt(&place, state_dir, &background, async |run| controller.take_up(run).await);
+        let adopting =
+            join::adopt(&place, &args.state_dir, &background, async |run| controller.take_up(run).await);
         let outcome = tokio::select! {
             () = signals.next() => Ok(()),
             () = place.lease.lost() => Err(anyhow::anyhow!("another process has this one's number")),
             () = adopting => Ok(()),
         };
-        stop(controller, api, place, background).await;
+        stop(controller, api, place, background, args.grace()).await;
         outcome
     }
 }
 
-async fn stop(controller: Controller, api: ServerHandle, place: Place, background: Shutdown) {
+async fn stop(
+    controller: Controller,
+    api: ServerHandle,
+    place: Place,
+    background: Shutdown,
+    grace: Duration,
+) {
     info!("stopping: no new work is taken");
-    if !controller.drain(GRACE).await {
+    if !controller.drain(grace).await {
         controller.release();
         if !controller.drain(LAST_ANSWERS).await {
             warn!("requests were not answered in time and are cut off");

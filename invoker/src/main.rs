@@ -37,10 +37,7 @@ use crate::args::Args;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What runs, and what waits for a container, may take to end when the invoker stops.
-const GRACE: Duration = Duration::from_secs(30);
-
-/// What the rest may take to end after that.
+/// What the rest may take to end, after the grace that what runs and what waits for a container is given.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Between two attempts to use Docker.
@@ -147,7 +144,7 @@ impl Program {
                 if outcome.is_err() {
                     // What is sent to the number is another's now.
                     invoker.fall_silent();
-                } else if !invoker.leave(GRACE).await {
+                } else if !invoker.leave(self.args.node.grace()).await {
                     info!("what has not run yet stays in the journal");
                 }
                 if !invoker.drain(LAST_WORDS).await {
