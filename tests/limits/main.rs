@@ -55,7 +55,7 @@ cases![
 async fn hold(name: &str) {
     let case = CASES.iter().find(|case| case.name == name).unwrap_or_else(|| panic!("no case {name}"));
     let in_language = async |language| {
-        let Some(site) = Site::of(language).await else { return None };
+        let site = Site::of(language).await?;
         // The others are to be heard of as well.
         let held = AssertUnwindSafe(case.hold(&site)).catch_unwind().await;
         held.err().map(|_| site.language)

@@ -7,7 +7,7 @@
 //! no text can pass for a head. Output without a head, or with one that names nobody, belongs to no run
 //! that could be told: it goes to the run that ends next, as it does where runs do not overlap. What names
 //! an activation that has ended is too late for its record and is nobody else's: it is dropped.
-//! Each run may hold as much as its limit, all together no more than [`TOGETHER`].
+//! Each run may hold as much as its limit, all together no more than `TOGETHER`.
 
 use std::collections::HashMap;
 
