@@ -24,8 +24,8 @@ RUN apt-get update \
 ENV GOCACHE=/usr/local/lib/oxwhisk/cache
 # The standard library is compiled once, here, with the flags that actions are compiled with.
 RUN CGO_ENABLED=0 go build -trimpath std
-COPY --from=build /action-proxy /usr/local/bin/action-proxy
 COPY runtimes/golang/compile runtimes/golang/launcher.go /usr/local/lib/oxwhisk/
+COPY --from=build /action-proxy /usr/local/bin/action-proxy
 USER 1001:1001
 ENV HOME=/tmp
 ENTRYPOINT ["action-proxy", "compile", "--with", "/usr/local/lib/oxwhisk/compile", \

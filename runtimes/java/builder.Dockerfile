@@ -20,8 +20,8 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends openjdk-21-jdk-headless libgoogle-gson-java \
  && apt-get clean \
  && rm -rf /var/lib/apt/lists/* /usr/share/doc/* /usr/share/man/* /usr/share/locale/* /var/log/*
-COPY --from=build /action-proxy /usr/local/bin/action-proxy
 COPY runtimes/java/compile /usr/local/lib/oxwhisk/
+COPY --from=build /action-proxy /usr/local/bin/action-proxy
 USER 1001:1001
 ENV HOME=/tmp
 ENTRYPOINT ["action-proxy", "compile", "--with", "/usr/local/lib/oxwhisk/compile", \

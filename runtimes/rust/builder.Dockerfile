@@ -20,7 +20,6 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends cargo librust-serde-json-dev librust-serde-derive-dev \
  && apt-get clean \
  && rm -rf /var/lib/apt/lists/* /usr/share/doc/* /usr/share/man/* /usr/share/locale/* /var/log/*
-COPY --from=build /action-proxy /usr/local/bin/action-proxy
 COPY runtimes/rust/compile runtimes/rust/launcher.rs runtimes/rust/launcher.toml runtimes/rust/actions.toml \
      runtimes/rust/config.toml runtimes/rust/sample.rs /usr/local/lib/oxwhisk/
 # An action is compiled, and of that is kept what was not its own.
@@ -28,6 +27,7 @@ RUN cd /usr/local/lib/oxwhisk && mkdir -p target /tmp/sample/src /tmp/sample/bin
  && cp sample.rs /tmp/sample/src/exec && ./compile main /tmp/sample/src /tmp/sample/bin \
  && rm -rf target && mv /tmp/sample/target . && rm -rf /tmp/sample sample.rs && cd target/release \
  && rm -rf launcher* deps/launcher* .fingerprint/launcher-* deps/*actions* .fingerprint/actions-*
+COPY --from=build /action-proxy /usr/local/bin/action-proxy
 USER 1001:1001
 ENV HOME=/tmp
 ENTRYPOINT ["action-proxy", "compile", "--with", "/usr/local/lib/oxwhisk/compile", \

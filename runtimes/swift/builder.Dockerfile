@@ -20,13 +20,13 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends swiftlang libc6-dev libstdc++-14-dev \
  && apt-get clean \
  && rm -rf /var/lib/apt/lists/* /usr/share/doc/* /usr/share/man/* /usr/share/locale/* /var/log/*
-COPY --from=build /action-proxy /usr/local/bin/action-proxy
 COPY runtimes/swift/compile runtimes/swift/launcher.swift runtimes/swift/whisk.swift runtimes/swift/sample.swift \
      /usr/local/lib/oxwhisk/
 # An action is compiled, and of that is kept what the compiler has read.
 RUN cd /usr/local/lib/oxwhisk && mkdir -p modules /tmp/sample/src /tmp/sample/bin \
  && cp sample.swift /tmp/sample/src/exec && ./compile main /tmp/sample/src /tmp/sample/bin \
  && rm -rf modules && mv /tmp/modules . && chmod -R a+rX modules && rm -rf /tmp/sample sample.swift
+COPY --from=build /action-proxy /usr/local/bin/action-proxy
 USER 1001:1001
 ENV HOME=/tmp
 ENTRYPOINT ["action-proxy", "compile", "--with", "/usr/local/lib/oxwhisk/compile", \
