@@ -96,7 +96,10 @@ impl Daemon {
         let word = uuid::Uuid::new_v4().simple().to_string();
         let network = format!("oxwhisk-test-{word}");
         // Of addresses of its own: Docker has few by itself, and other suites take them.
-        let subnet = format!("10.213.{}.0/24", uuid::Uuid::new_v4().as_bytes()[0]);
+        let subnet = {
+            let [a, b, ..] = *uuid::Uuid::new_v4().as_bytes();
+            format!("10.{}.{b}.0/24", 128 + a / 2)
+        };
         let ipam = Ipam {
             config: Some(vec![IpamConfig { subnet: Some(subnet), ..Default::default() }]),
             ..Default::default()
