@@ -1,7 +1,7 @@
-//! `cargo xtask images --stand-ins`: images of other projects that docker-compose.yml names, made here under
-//! their names where no container registry answers, so that the stack can be started all the same.
+//! `cargo xtask images --stand-ins`: images of other projects that docker-compose.yml and `ansible/` name, made here
+//! under their names where no container registry answers, so that the stack can be started all the same.
 //!
-//! They understand what docker-compose.yml tells them, and no more. Each is labelled as what it is; an image
+//! They understand what these two tell them, and no more. Each is labelled as what it is; an image
 //! without that label came from elsewhere and is never replaced.
 
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ enum Takes {
     Toolchain,
 }
 
-const STAND_INS: [StandIn; 5] = [
+const STAND_INS: [StandIn; 6] = [
     StandIn {
         tag: "postgres:17",
         folder: "docker/stand-ins/postgres",
@@ -64,6 +64,13 @@ const STAND_INS: [StandIn; 5] = [
         on_demand: false,
     },
     StandIn {
+        tag: "nginx:1.28",
+        folder: "docker/stand-ins/nginx",
+        what: "Debian's nginx, perhaps an older one",
+        takes: Takes::Nothing,
+        on_demand: false,
+    },
+    StandIn {
         tag: "grafana/grafana:12.1.1",
         folder: "docker/stand-ins/grafana",
         what: "a placeholder that does not run; use --scale grafana=0",
@@ -79,7 +86,7 @@ const STAND_INS: [StandIn; 5] = [
     },
 ];
 
-/// Makes sure that there is an image of each name that holds one of `names`, or of each that compose starts
+/// Makes sure that there is an image of each name that holds one of `names`, or of each that is started
 /// if there are none. With `force` also stand-ins that are up to date are made again.
 pub fn run(force: bool, names: &[String]) -> anyhow::Result<()> {
     let wanted = |image: &&StandIn| match names {
@@ -165,8 +172,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_compose_file_and_the_dockerfiles_name_the_stand_ins() {
-        let files = ["docker-compose.yml", "docker/Dockerfile"].map(|name| {
+    fn the_compose_file_the_dockerfiles_and_the_playbooks_name_the_stand_ins() {
+        let files = ["docker-compose.yml", "docker/Dockerfile", "ansible/group_vars/all.yml"].map(|name| {
             std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
         });
         for image in &STAND_INS {
