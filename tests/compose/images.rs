@@ -2,14 +2,12 @@
 //!
 //! The runtime images have the names that everybody uses: those that were there get their names back.
 
-use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bollard::query_parameters::{
-    ListImagesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
-};
+use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder};
 use tests::place;
+use tests::stages::Stages;
 
 use crate::daemon::Daemon;
 use crate::stack::Stack;
@@ -24,14 +22,11 @@ const RUNTIMES: [&str; 4] = [
     "oxwhisk/action-php-v8.4",
 ];
 
-/// The label of what build stages leave.
-const STAGES: &str = "oxwhisk.stage=build";
-
 /// Images that were built.
 pub struct Images {
     ours: [String; 2],
     before: Vec<(&'static str, String)>,
-    stages_before: BTreeSet<String>,
+    stages: Stages,
 }
 
 impl Images {
@@ -43,12 +38,12 @@ impl Images {
                 before.push((name, image.id.expect("an image has an id")));
             }
         }
-        let stages_before = stages(daemon).await;
+        let stages = Stages::before(&daemon.docker).await;
         let authorities = Authorities::lend();
         stack.run(&["build"]).await;
         drop(authorities);
         let ours = ["controller", "invoker"].map(|name| format!("oxwhisk/{name}:{}", stack.project()));
-        Self { ours, before, stages_before }
+        Self { ours, before, stages }
     }
 
     /// Leaves everything as it was.
@@ -61,20 +56,8 @@ impl Images {
             let options = RemoveImageOptionsBuilder::default().build();
             daemon.docker.remove_image(image, Some(options), None).await.expect("nobody uses it any more");
         }
-        for stage in stages(daemon).await.difference(&self.stages_before) {
-            let options = RemoveImageOptionsBuilder::default().build();
-            daemon.docker.remove_image(stage, Some(options), None).await.expect("nobody uses it");
-        }
+        self.stages.remove_later_ones(&daemon.docker).await;
     }
-}
-
-/// What build stages have left.
-async fn stages(daemon: &Daemon) -> BTreeSet<String> {
-    let filters = [("dangling", "true"), ("label", STAGES)];
-    let filters = filters.map(|(key, value)| (key.to_owned(), vec![value.to_owned()]));
-    let options = ListImagesOptionsBuilder::default().filters(&HashMap::from(filters)).build();
-    let listed = daemon.docker.list_images(Some(options)).await.expect("the Docker daemon answers");
-    listed.into_iter().map(|image| image.id).collect()
 }
 
 /// `extra-ca.crt`, where nobody has put one.

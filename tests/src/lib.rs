@@ -35,6 +35,7 @@ pub mod processes;
 pub mod requests;
 pub mod server;
 pub mod services;
+pub mod stages;
 pub mod tally;
 pub mod wait;
 pub mod whisk;

@@ -1,5 +1,5 @@
-//! Clients for the tests, by their own package managers, into `target/clients`: npm's packages, Go's programs and
-//! a Python program that makes requests of an API description.
+//! Clients for the tests, by their own package managers, into `target/clients`: npm's packages, Go's programs,
+//! a Python program that makes requests of an API description, and Ansible.
 //!
 //! What cannot be had is told; the suites count what they skip for it.
 
@@ -15,6 +15,10 @@ const NPM: [&str; 2] = ["openwhisk@3.21.9", "openwhisk-composer@0.12.0"];
 
 /// What makes requests of an API description.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
+
+/// What reads our playbooks; what runs them is pinned where they are.
+const ANSIBLE_LINT: &str = "ansible-lint==26.10.1";
+const REQUIREMENTS: &str = "ansible/requirements.txt";
 
 /// Our program on the Go client library, in the module that also pins `wskdeploy`.
 const GO_MODULE: &str = "tests/clients/go";
@@ -65,15 +69,27 @@ fn go() -> anyhow::Result<()> {
 
 fn schemathesis() -> anyhow::Result<()> {
     let folder = folder()?;
-    once(&folder, "python", SCHEMATHESIS, || {
-        let venv = folder.join("python");
-        let make = || run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
-        if make().is_err() {
-            docker_daemon::install(&["python3-venv"])?;
-            make()?;
-        }
-        run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", SCHEMATHESIS]))
+    once(&folder, "python", SCHEMATHESIS, || venv(&folder.join("python"), &[SCHEMATHESIS]))
+}
+
+/// Installs Ansible into a folder of its own, for the suite that cannot do without it.
+pub fn ansible() -> anyhow::Result<()> {
+    let (folder, file) = (folder()?, root().join(REQUIREMENTS));
+    let version = format!("{}{ANSIBLE_LINT}", std::fs::read_to_string(&file)?);
+    let requirements = file.display().to_string();
+    once(&folder, "ansible", &version, || {
+        venv(&folder.join("ansible"), &["--requirement", &requirements, ANSIBLE_LINT])
     })
+}
+
+/// A Python environment with these packages.
+fn venv(folder: &Path, packages: &[&str]) -> anyhow::Result<()> {
+    let make = || run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder));
+    if make().is_err() {
+        docker_daemon::install(&["python3-venv"])?;
+        make()?;
+    }
+    run(Command::new(folder.join("bin/pip")).args(["install", "--quiet"]).args(packages))
 }
 
 /// Does it unless it was done for that version.

@@ -40,7 +40,7 @@ enum Chore {
     },
     /// Brings up what the suites need, runs them, and takes down what it started.
     Test {
-        /// Run also what takes long: the whole stack by docker-compose.
+        /// Run also what takes long: the whole stack by docker-compose and by Ansible.
         #[arg(long)]
         all: bool,
     },

@@ -23,7 +23,7 @@ const DISTRIBUTED: [&str; 3] = ["api", "wsk", "wsk_wire"];
 /// Runs everything, or everything but what takes long.
 pub fn run(all: bool) -> anyhow::Result<()> {
     let daemon = docker_daemon::ensure()?;
-    let outcome = suites(all).and_then(|()| if all { compose() } else { Ok(()) });
+    let outcome = suites(all).and_then(|()| if all { stacks() } else { Ok(()) });
     daemon.stop()?;
     outcome
 }
@@ -118,8 +118,8 @@ fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()>
     Ok(())
 }
 
-/// The stack of docker-compose.yml, with the programs that the suites have built.
-fn compose() -> anyhow::Result<()> {
+/// The whole stack by docker-compose and by Ansible, with the programs that the suites have built.
+fn stacks() -> anyhow::Result<()> {
     let programs = [("docker-compose", "version"), ("docker", "compose")];
     let answers = |(program, argument)| {
         let output = Command::new(program).arg(argument).output();
@@ -129,5 +129,6 @@ fn compose() -> anyhow::Result<()> {
         docker_daemon::install(&["docker-compose"])?;
     }
     images::stand_ins::run(false, &[])?;
-    cargo(&["test", "--workspace", "--test", "compose"], &[])
+    clients::ansible()?;
+    cargo(&[&["test", "--workspace", "--no-fail-fast"], &tests(&["compose", "ansible"])[..]].concat(), &[])
 }
