@@ -232,7 +232,14 @@ impl Inner {
                         () = sleep(RETRY) => {}
                     }
                 }
-                Err(error) => return Err(NoCode::Answer(unavailable(image, error))),
+                // Without its image an action has no container either, and without its builder no program.
+                Err(error) => {
+                    error!(
+                        "{image} or what compiles for it is not to be had: {:#}",
+                        anyhow::Error::from(error)
+                    );
+                    return Err(NoCode::Answer(Response::error(Status::WhiskError, PROVISION)));
+                }
             }
         }
     }

@@ -129,6 +129,8 @@ impl Library {
         let name = namespace.create("absent", &body).await;
         let record = namespace.record_of(&name, &json!({})).await;
         assert_eq!(record["response"]["status"], json!("whisk internal error"), "{record}");
+        let error = &record["response"]["result"]["error"];
+        assert_eq!(error, "Failed to provision resources to run the action.", "{record}");
     }
 }
 

@@ -23,6 +23,7 @@ for process in $(pgrep -f "$1"); do
   pkill -KILL -P "$process"
   kill -KILL "$process" 2>/dev/null
 done
+ip link delete "$2" 2>/dev/null
 grep -F "$1" /proc/mounts | cut -d' ' -f2 | sort -r | xargs -r -n1 umount -l
 "#;
 /// Seconds until a request to it fails.
@@ -50,6 +51,7 @@ impl Dockerd {
         let folder = tempfile::Builder::new().prefix("oxwhisk-dockerd-").tempdir();
         let folder = folder.expect("a temporary folder can be made");
         let log = place::log_file();
+        add_bridge(&folder);
         let child = match spawn(&folder, &log) {
             Ok(child) => child,
             Err(error) if std::env::var("OXWHISK_TEST_DOCKER").is_ok_and(|word| word == "required") => {
@@ -141,7 +143,11 @@ impl Dockerd {
     /// What it leaves even in good order: the shim of a container that was half made when it was killed, and
     /// the mount of its data.
     fn clean(&self) {
-        let cleaned = Command::new("sh").args(["-c", CLEAN, "clean"]).arg(self.folder.path()).status();
+        let cleaned = Command::new("sh")
+            .args(["-c", CLEAN, "clean"])
+            .arg(self.folder.path())
+            .arg(bridge(&self.folder))
+            .status();
         if !cleaned.is_ok_and(|status| status.success()) {
             eprintln!("something of the daemon in {} is left", self.folder.path().display());
         }
@@ -177,6 +183,25 @@ impl Drop for Dockerd {
     }
 }
 
+/// The bridge of its default network. With none at all it would delete that of the machine's daemon.
+fn bridge(folder: &TempDir) -> String {
+    let name = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    format!("oxd-{}", name.rsplit('-').next().unwrap_or_default())
+}
+
+fn add_bridge(folder: &TempDir) {
+    let bridge = bridge(folder);
+    let address = format!("10.213.{}.1/24", std::process::id() % 250);
+    for arguments in [
+        &["link", "add", "name", &bridge, "type", "bridge"][..],
+        &["address", "add", &address, "dev", &bridge],
+        &["link", "set", &bridge, "up"],
+    ] {
+        let done = Command::new("ip").args(arguments).status().expect("the system has iproute2");
+        assert!(done.success(), "ip {arguments:?} failed");
+    }
+}
+
 fn spawn(folder: &TempDir, log: &PathBuf) -> std::io::Result<Child> {
     let path = |name: &str| folder.path().join(name);
     let file = File::options().create(true).append(true).open(log)?;
@@ -190,7 +215,7 @@ fn spawn(folder: &TempDir, log: &PathBuf) -> std::io::Result<Child> {
         .arg(path("pid"))
         .arg("--host")
         .arg(format!("unix://{}", path("docker.sock").display()))
-        .args(["--bridge=none", "--iptables=false", "--ip6tables=false"])
+        .args(["--bridge", &bridge(folder), "--iptables=false", "--ip6tables=false"])
         .args(["--containerd-namespace", &word, "--containerd-plugins-namespace", &format!("{word}-plugins")])
         .stdin(Stdio::null())
         .stdout(file.try_clone()?)

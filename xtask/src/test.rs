@@ -17,6 +17,9 @@ const PLATFORM: [&str; 2] = ["platform", "chaos"];
 /// The suite of the REST API: the longest, so each run of it has another kind of containers.
 const API: [&str; 1] = ["api"];
 
+/// Suites that run only if everything is to be run.
+const LONG: [&str; 1] = ["foreign"];
+
 /// The suites that judge what users and clients see of the distributed form.
 const DISTRIBUTED: [&str; 3] = ["api", "wsk", "wsk_wire"];
 
@@ -46,7 +49,8 @@ fn suites(all: bool) -> anyhow::Result<()> {
     ];
     let process = [("OXWHISK_TEST_RUNTIME", "process")];
     let distributed = [docker[0], ("OXWHISK_TEST_FORM", "distributed")];
-    let others = suites_but(&API)?;
+    let left_out: Vec<&str> = API.into_iter().chain(LONG.into_iter().filter(|_| !all)).collect();
+    let others = suites_but(&left_out)?;
     let others: Vec<&str> = others.iter().map(String::as_str).collect();
     test(&["--lib", "--bins"], &others, &docker)?;
     test(&[], &API, &process)?;
@@ -93,7 +97,9 @@ fn ensure_services(all: bool) -> anyhow::Result<()> {
     postgres::ensure()?;
     kafka::ensure()?;
     clients::ensure();
-    docker_registry::ensure();
+    if all {
+        docker_registry::ensure();
+    }
     images::run(false, if all { images::Wanted::All } else { images::Wanted::Usual })
 }
 
@@ -130,5 +136,5 @@ fn stacks() -> anyhow::Result<()> {
     }
     images::stand_ins::run(false, &[])?;
     clients::ansible()?;
-    cargo(&[&["test", "--workspace", "--no-fail-fast"], &tests(&["compose", "ansible"])[..]].concat(), &[])
+    test(&[], &["compose", "ansible"], &[])
 }
