@@ -192,6 +192,9 @@ pub enum LogFraming {
     Sentinels,
 }
 
+/// With this code ends, in our images, what has used up a heap of its own (`runtimes/java/Launcher.java`).
+pub const HEAP_EXHAUSTED: i64 = 235;
+
 /// Why a container stopped answering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndCause {

@@ -39,8 +39,8 @@ import java.util.stream.Stream;
 final class Launcher {
     private static final List<Class<?>> ARGUMENTS = List.of(JsonObject.class, JsonArray.class, JsonElement.class);
 
-    /** As if the kernel had ended it: nothing can be relied on any more. */
-    private static final int EXHAUSTED = 137;
+    /** The platform knows this end for a want of memory; nothing can be relied on any more. */
+    private static final int EXHAUSTED = 235;
 
     private final Class<?> type;
     private final String method;

@@ -105,7 +105,7 @@ impl Case {
     /// Hits the limit between two calm runs.
     pub async fn hold(&self, site: &Site) {
         let limits = json!({ "memory": 128, "timeout": self.timeout, "logs": 1 });
-        let name = site.put(self.file.unwrap_or(self.name), &limits).await;
+        let name = site.put(self.name, self.file.unwrap_or(self.name), &limits).await;
         let calm = async || loop {
             let record = site.me.record_of(&name, &json!({ "calm": true })).await;
             if record["response"]["status"] == "success" {

@@ -3,5 +3,5 @@ require "socket"
 def main(args)
   return { "host" => Socket.gethostname } if args["calm"]
 
-  nil while true
+  loop {}
 end

@@ -19,7 +19,7 @@ use super::daemon::{Daemon, status_of};
 use super::disk::Watched;
 use super::health::{Health, Held};
 use crate::container::freezer::Cgroup;
-use crate::container::{Container, EndCause, LogFraming, LogSource, RuntimeError};
+use crate::container::{Container, EndCause, HEAP_EXHAUSTED, LogFraming, LogSource, RuntimeError};
 
 /// Where runtimes listen.
 const PORT: u16 = 8080;
@@ -128,6 +128,7 @@ fn judge(state: &ContainerState, was_short: bool, framing: LogFraming) -> EndCau
         _ if was_short && is_foreign => EndCause::OutOfMemory,
         (Some(true), _) => EndCause::Running,
         (_, Some(KILLED)) if was_short => EndCause::OutOfMemory,
+        (_, Some(HEAP_EXHAUSTED)) if !is_foreign => EndCause::OutOfMemory,
         (_, code) => EndCause::Exited(code),
     }
 }
@@ -281,6 +282,8 @@ mod tests {
             (state(false, true, 0), true, foreign, EndCause::OutOfMemory),
             (state(false, true, 0), false, ours, EndCause::Running),
             (state(false, false, 137), false, ours, EndCause::Exited(Some(137))),
+            (state(false, false, 235), false, ours, EndCause::OutOfMemory),
+            (state(false, false, 235), false, foreign, EndCause::Exited(Some(235))),
             (state(false, false, 0), false, foreign, EndCause::Exited(Some(0))),
         ] {
             assert_eq!(judge(&state, was_short, framing), expected, "{state:?}");

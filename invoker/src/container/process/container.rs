@@ -24,7 +24,9 @@ use tokio::time::timeout;
 
 use super::proc::{self, Marked};
 use super::remove_directory;
-use crate::container::{Container, EndCause, LogChunk, LogFraming, LogSource, LogStream, RuntimeError};
+use crate::container::{
+    Container, EndCause, HEAP_EXHAUSTED, LogChunk, LogFraming, LogSource, LogStream, RuntimeError,
+};
 use crate::logs::nanos;
 
 /// A chunk of output at most.
@@ -207,6 +209,7 @@ impl Container for ProcessContainer {
         let end = timeout(within, self.process.end()).await;
         match end {
             _ if self.process.out_of_memory.load(Ordering::SeqCst) => EndCause::OutOfMemory,
+            Ok(Some(HEAP_EXHAUSTED)) => EndCause::OutOfMemory,
             Ok(code) => EndCause::Exited(code),
             Err(_) => EndCause::Running,
         }
