@@ -32,14 +32,20 @@ pub fn run(all: bool) -> anyhow::Result<()> {
 }
 
 fn suites(all: bool) -> anyhow::Result<()> {
+    let process = [("OXWHISK_TEST_RUNTIME", "process")];
     // Packages and images are waited for, programs are computed: so both go on at once.
     std::thread::scope(|scope| {
         let needs = scope.spawn(move || ensure_services(all));
         // Always all of the workspace, so that nothing is built twice with other features.
         let built = cargo(&["build", "--workspace", "--bins"], &[])
             .and_then(|()| cargo(&["test", "--workspace", "--no-run", "--quiet"], &[]));
+        // What needs nothing but the programs goes on while images are built.
+        let tested = built.and_then(|()| {
+            test(&["--lib", "--bins"], &[], &[])?;
+            test(&[], &API, &process)
+        });
         needs.join().unwrap_or_else(|_| bail!("what the suites need could not be had"))?;
-        built
+        tested
     })?;
     let images = if all { "all" } else { "usual" };
     let docker = [
@@ -47,13 +53,11 @@ fn suites(all: bool) -> anyhow::Result<()> {
         ("OXWHISK_TEST_DOCKER", "required"),
         ("OXWHISK_TEST_IMAGES", images),
     ];
-    let process = [("OXWHISK_TEST_RUNTIME", "process")];
     let distributed = [docker[0], ("OXWHISK_TEST_FORM", "distributed")];
     let left_out: Vec<&str> = API.into_iter().chain(LONG.into_iter().filter(|_| !all)).collect();
     let others = suites_but(&left_out)?;
     let others: Vec<&str> = others.iter().map(String::as_str).collect();
-    test(&["--lib", "--bins"], &others, &docker)?;
-    test(&[], &API, &process)?;
+    test(&[], &others, &docker)?;
     test(&[], &DISTRIBUTED, &distributed)?;
     if all {
         test(&[], &API, &docker)?;
