@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use anyhow::Context;
 use common::entity::id::ActivationId;
 use common::store::Stored;
 use serde_json::{Value, json};
@@ -109,8 +108,9 @@ impl<'a> Documents<'a> {
                 let page = stores.artifacts.documents(&after, PAGE).await?;
                 let last = page.last().map(|stored| stored.id.clone());
                 for Stored { id, kind, revision, json } in page {
-                    let document: Value =
-                        serde_json::from_str(&json).with_context(|| format!("'{id}' cannot be read"))?;
+                    // One that is broken hides no other.
+                    let document = serde_json::from_str(&json)
+                        .unwrap_or_else(|error| json!({ "unreadable": error.to_string() }));
                     let mut document = numbered(id, revision.0, document);
                     document.2["entityType"] = kind.as_str().into();
                     self.page.push_back(document);
