@@ -109,8 +109,11 @@ impl<'a> Documents<'a> {
                 let last = page.last().map(|stored| stored.id.clone());
                 for Stored { id, kind, revision, json } in page {
                     // One that is broken hides no other.
-                    let document = serde_json::from_str(&json)
-                        .unwrap_or_else(|error| json!({ "unreadable": error.to_string() }));
+                    let document = match serde_json::from_str(&json) {
+                        Ok(document @ Value::Object(_)) => document,
+                        Ok(_) => json!({ "unreadable": "it is no object" }),
+                        Err(error) => json!({ "unreadable": error.to_string() }),
+                    };
                     let mut document = numbered(id, revision.0, document);
                     document.2["entityType"] = kind.as_str().into();
                     self.page.push_back(document);
