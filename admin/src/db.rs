@@ -61,7 +61,7 @@ impl Get {
             return missing("Database does not exist.");
         };
         let mut documents = Documents::of(database, installation);
-        let mut table = Table::begin()?;
+        let mut table = Table { out: BufWriter::new(std::io::stdout()), rows: 0 };
         match view {
             None => {
                 while let Some((id, revision, document)) = documents.next().await? {
@@ -99,29 +99,20 @@ impl Get {
 struct Table {
     out: BufWriter<std::io::Stdout>,
     rows: u64,
-    begun: bool,
 }
 
 impl Table {
-    fn begin() -> anyhow::Result<Self> {
-        Ok(Self { out: BufWriter::new(std::io::stdout()), rows: 0, begun: false })
-    }
-
     fn row(&mut self, row: &Value) -> anyhow::Result<()> {
         let before = if self.rows == 0 { "{\n    \"offset\": 0,\n    \"rows\": [" } else { "," };
-        self.begun = true;
         self.rows += 1;
         write!(self.out, "{before}\n{}", indented(row)?)?;
         Ok(())
     }
 
     fn end(mut self) -> anyhow::Result<()> {
-        let rows = self.rows;
-        match self.begun {
-            true => writeln!(self.out, "\n    ],\n    \"total_rows\": {rows}\n}}")?,
-            false => {
-                writeln!(self.out, "{{\n    \"offset\": 0,\n    \"rows\": [],\n    \"total_rows\": 0\n}}")?
-            }
+        match self.rows {
+            0 => writeln!(self.out, "{{\n    \"offset\": 0,\n    \"rows\": [],\n    \"total_rows\": 0\n}}")?,
+            rows => writeln!(self.out, "\n    ],\n    \"total_rows\": {rows}\n}}")?,
         }
         self.out.flush()?;
         Ok(())

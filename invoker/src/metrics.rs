@@ -115,13 +115,7 @@ impl InvokerMetrics {
 
     /// An activation has run.
     pub fn ended(&self, status: Status) {
-        let label = match status {
-            Status::Success => "success",
-            Status::ApplicationError => "application_error",
-            Status::DeveloperError => "action_developer_error",
-            Status::WhiskError => "whisk_internal_error",
-        };
-        self.ends.with_label_values(&[label]).inc();
+        self.ends.with_label_values(&[status.label()]).inc();
     }
 
     /// Source was compiled, or found compiled (`cached`), or not.

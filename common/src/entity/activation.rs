@@ -57,6 +57,16 @@ impl Status {
             Self::WhiskError => "whisk internal error",
         }
     }
+
+    /// What metrics call it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::ApplicationError => "application_error",
+            Self::DeveloperError => "action_developer_error",
+            Self::WhiskError => "whisk_internal_error",
+        }
+    }
 }
 
 impl Serialize for Status {

@@ -179,7 +179,7 @@ impl EventMetrics {
 
     /// An activation that `initiator` invoked.
     pub(super) fn activation(&self, event: &ActivationEvent, initiator: &str) {
-        let status = status_label(event.status_code);
+        let status = Status::from_code(event.status_code).label();
         self.global.activations.inc();
         self.global.status.with_label_values(&[status]).inc();
         if event.status_code != Status::Success.code() {
@@ -260,15 +260,6 @@ impl EventMetrics {
 
 fn seconds(millis: u64) -> f64 {
     millis as f64 / 1000.0
-}
-
-fn status_label(code: u8) -> &'static str {
-    match Status::from_code(code) {
-        Status::Success => "success",
-        Status::ApplicationError => "application_error",
-        Status::DeveloperError => "action_developer_error",
-        Status::WhiskError => "whisk_internal_error",
-    }
 }
 
 #[cfg(test)]
