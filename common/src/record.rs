@@ -5,7 +5,7 @@ pub mod writer;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Millis;
-use crate::config::{ActivationConfig, StoreLevel};
+use crate::config::activation::{ActivationConfig, StoreLevel};
 use crate::entity::activation::{Activation, ActivationHead, PRESUMED, Response, Status};
 use crate::entity::limits::ActionLimits;
 use crate::entity::parameters::Parameters;

@@ -12,7 +12,7 @@ pub mod rights;
 use std::sync::Arc;
 
 use common::clock::Clock;
-use common::config::Throttles as Limits;
+use common::config::limits::Throttles as Limits;
 use common::entity::identity::Right;
 use common::entity::limits::UserLimits;
 use common::entity::name::{EntityName, Fqn};

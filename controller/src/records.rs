@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::clock::{Clock, Millis};
-use common::config::ActivationConfig;
+use common::config::activation::ActivationConfig;
 use common::entity::activation::{Activation, ActivationHead, Response, Status};
 use common::entity::id::ActivationId;
 use common::events::Events;

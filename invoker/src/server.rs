@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use actix_web::dev::Server;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use common::config::InvokerConfig;
+use common::config::containers::InvokerConfig;
 use common::operator;
 use common::readiness::Readiness;
 use prometheus::Registry;

@@ -2,7 +2,7 @@
 //! containers through Docker's API alone, so many at a time as the platform makes.
 
 use anyhow::ensure;
-use common::config::DockerConfig;
+use common::config::containers::DockerConfig;
 use futures::stream::{self, StreamExt};
 use serde_json::json;
 use tests::platform::Platform;

@@ -113,7 +113,7 @@ fn set(table: &mut Table, path: &[String], text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Fraction;
+    use crate::config::load_balancer::Fraction;
     use crate::entity::limits::ByteSize;
     use std::time::Duration;
 

@@ -12,7 +12,7 @@ use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use common::config::ControllerConfig;
+use common::config::controller::ControllerConfig;
 use common::entity::id::TransactionId;
 use common::entity::identity::{AuthKey, KEY_LENGTH};
 use common::entity::name::EntityName;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use actix_web::{HttpRequest, web};
-use common::config::QueryLimit;
+use common::config::limits::QueryLimit;
 
 use super::error::ApiError;
 

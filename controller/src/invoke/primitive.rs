@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::config::WaitConfig;
+use common::config::controller::WaitConfig;
 use common::entity::action::FINAL;
 use common::entity::activation::Activation;
 use common::entity::exec::Exec;

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::bus::{BusError, Delivery, MessageBus, Receiver, Subscription, Topic};
-use common::config::{BalancerConfig, Config};
+use common::config::Config;
+use common::config::load_balancer::BalancerConfig;
 use common::entity::id::{ActivationId, ControllerId, TransactionId};
 use common::message::ack::{Ack, AckResult};
 use common::shutdown::Shutdown;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::clock::{Clock, Millis};
-use common::config::ActivationConfig;
+use common::config::activation::ActivationConfig;
 use common::entity::activation::Activation;
 use common::entity::id::ActivationId;
 use common::journal::{Abandoned, Journal, JournalError};

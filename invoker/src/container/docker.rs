@@ -24,7 +24,7 @@ use anyhow::Context;
 use async_trait::async_trait;
 use bytes::Bytes;
 use common::clock::Clock;
-use common::config::DockerConfig as Settings;
+use common::config::containers::DockerConfig as Settings;
 use common::config::images::ContainerFactoryConfig;
 use common::shutdown::Shutdown;
 use tokio::sync::{Semaphore, watch};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use common::config::PoolConfig;
+use common::config::containers::PoolConfig;
 use common::manifest::{Manifest, StemCell};
 use common::shutdown::Shutdown;
 use tokio::sync::Notify;

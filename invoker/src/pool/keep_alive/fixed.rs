@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::config::ProxyTimeouts;
+use common::config::containers::ProxyTimeouts;
 use common::manifest::StemCell;
 
 use super::{Demand, KeepAlive, reactive};

@@ -1,0 +1,131 @@
+//! What an invoker may do, and what its containers are given.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::entity::limits::ByteSize;
+use crate::operator::Password;
+
+/// `whisk.invoker`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct InvokerConfig {
+    /// Who may disable and enable an invoker.
+    pub username: String,
+    /// With this; without one nobody may.
+    pub password: Password,
+}
+
+/// `whisk.container-pool`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct PoolConfig {
+    /// What all containers together may use.
+    pub user_memory: ByteSize,
+    /// The most jobs that wait for room; beyond, the bus refuses (ours).
+    pub max_queued: usize,
+    /// Whether containers wait for their first action as the runtimes manifest says (ours).
+    pub stem_cells: bool,
+    /// Until stem cells are looked over for the first time: what expired is replaced, their number follows
+    /// the demand.
+    #[serde(with = "humantime_serde")]
+    pub prewarm_expiration_check_init_delay: Duration,
+    /// Between two such looks.
+    #[serde(with = "humantime_serde")]
+    pub prewarm_expiration_check_interval: Duration,
+    /// The interval is longer by up to so much, for each invoker another.
+    #[serde(with = "humantime_serde")]
+    pub prewarm_expiration_check_interval_variance: Duration,
+    /// The most that are replaced at one look.
+    pub prewarm_expiration_limit: usize,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            user_memory: ByteSize::from_mb(2048),
+            max_queued: 16_384,
+            stem_cells: true,
+            prewarm_expiration_check_init_delay: Duration::from_secs(600),
+            prewarm_expiration_check_interval: Duration::from_secs(600),
+            prewarm_expiration_check_interval_variance: Duration::from_secs(10),
+            prewarm_expiration_limit: 100,
+        }
+    }
+}
+
+/// `whisk.container-proxy`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ProxyConfig {
+    /// How long a container may live without work.
+    pub timeouts: ProxyTimeouts,
+}
+
+/// `whisk.container-proxy.timeouts`: how long a container may live without work.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ProxyTimeouts {
+    /// A warm container is paused this long after its last activation.
+    #[serde(with = "humantime_serde")]
+    pub pause_grace: Duration,
+    /// A paused container is removed after this long.
+    #[serde(with = "humantime_serde")]
+    pub idle_container: Duration,
+}
+
+impl Default for ProxyTimeouts {
+    fn default() -> Self {
+        Self { pause_grace: Duration::from_secs(10), idle_container: Duration::from_secs(600) }
+    }
+}
+
+/// `whisk.docker`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct DockerConfig {
+    /// The most containers that are created at once.
+    pub parallel_runs: usize,
+    /// Networks, beside the host's own addresses, that actions must not reach: `10.1.0.0/16`. As one text
+    /// they stand between commas.
+    #[serde(deserialize_with = "texts")]
+    pub denied_networks: Vec<String>,
+    /// Processes and threads of a container.
+    pub pids: i64,
+    /// Open files of a process.
+    pub open_files: i64,
+    /// The largest file that a container may write.
+    pub file_size: ByteSize,
+    /// What a container may write to disk in all; 0 is no limit.
+    pub disk: ByteSize,
+}
+
+/// A list, or one text with commas, as the environment has it.
+fn texts<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Wire {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Wire::deserialize(deserializer)? {
+        Wire::List(list) => list,
+        Wire::Text(text) => {
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        }
+    })
+}
+
+impl Default for DockerConfig {
+    fn default() -> Self {
+        Self {
+            parallel_runs: 10,
+            denied_networks: Vec::new(),
+            pids: 1024,
+            open_files: 1024,
+            file_size: ByteSize::from_mb(512),
+            disk: ByteSize::from_mb(1024),
+        }
+    }
+}
