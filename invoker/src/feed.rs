@@ -93,11 +93,12 @@ pub fn submit(message: ActivationMessage, at: Millis, context: &Arc<Context>, po
         if let Ok(executable) = &executable
             && executable.preparation.get().is_none()
         {
+            let begun = context.clock.now();
             match context.compiler.code(&context.actions, executable, Some(&pool)).await {
                 Ok(_) => {}
                 Err(NoCode::Answer(response)) => {
                     let job = Job::new(message, executable.clone());
-                    return activation::answer_unrun(&context, &job, response).await;
+                    return activation::answer_uncompiled(&context, &job, begun, response).await;
                 }
                 Err(NoCode::Stopping) => return,
             }

@@ -1,9 +1,16 @@
 //! Source of compiled kinds: it becomes a program once, which outlives containers and servers.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tests::client::Client;
+use tests::docker::Instance;
 use tests::namespace::{Isolation, Namespace};
 use tests::server::{Options, Server};
+use tests::wait;
+
+/// Until a container is there.
+const CONTAINER: Duration = Duration::from_secs(60);
 
 const GO: &str = "package main
 
@@ -28,7 +35,18 @@ async fn start() -> Server {
     Server::start(Options { config: Some(config.to_owned()), ..Options::default() }).await
 }
 
-/// Whether there are containers; without them there are no compilers.
+/// The server's containers, if it has any; without them there are no compilers.
+async fn containers(me: &Namespace) -> Option<Instance> {
+    match me.isolation().await {
+        Isolation::Containers(id) => Some(Instance::of_container(&id).await),
+        Isolation::Processes => {
+            eprintln!("SKIPPED: without Docker nothing is compiled");
+            None
+        }
+    }
+}
+
+/// Whether there are compilers.
 async fn compiles(me: &Namespace) -> bool {
     let containers = matches!(me.isolation().await, Isolation::Containers(_));
     if !containers {
@@ -98,6 +116,8 @@ async fn what_the_compiler_says_is_the_activations_error() {
         assert_eq!(record["response"]["status"], "action developer error", "{record}");
         let error = record["response"]["result"]["error"].as_str().unwrap_or_default();
         assert!(error.contains("undefined: nothing"), "{record}");
+        let of_init = |note: &Value| note["key"] == "initTime" && note["value"].is_u64();
+        assert!(record["annotations"].as_array().is_some_and(|notes| notes.iter().any(of_init)), "{record}");
     }
     assert_eq!(compilations(&server, "rejected").await, 1, "it is not tried again");
     // Another version is.
@@ -123,6 +143,51 @@ async fn many_invocations_wait_for_one_compilation() {
         assert_eq!(record["response"]["result"], json!({ "greeting": "Hello Ada!" }), "{record}");
     }
     assert_eq!(compilations(&server, "compiled").await, 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_takes_too_long_to_compile_is_given_up_and_leaves_nothing() {
+    let config = "[whisk.compiler]\ntimeout = \"50ms\"\n";
+    let server = Server::start(Options { config: Some(config.to_owned()), ..Options::default() }).await;
+    let me = server.whisk().namespace().await;
+    let Some(instance) = containers(&me).await else { return };
+    let before = instance.containers().await;
+    let name = me.create("go", &json!({ "exec": { "kind": "go:1.24", "code": GO } })).await;
+    // Patience may be longer next time: it is tried again.
+    for attempt in 1..=2 {
+        let record = me.record_of(&name, &json!({ "name": "Ada" })).await;
+        let expected = "The action's code could not be compiled within 50 milliseconds.";
+        assert_eq!(record["response"]["result"], json!({ "error": expected }), "{record}");
+        assert_eq!(record["response"]["status"], "action developer error", "{record}");
+        assert_eq!(compilations(&server, "timed_out").await, attempt);
+    }
+    assert_eq!(instance.containers().await, before, "a builder is left");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_while_it_compiles_does_so_again() {
+    let server = Server::start(Options::default()).await;
+    let me = server.whisk().namespace().await;
+    let Some(instance) = containers(&me).await else { return };
+    let before = instance.containers().await;
+    let name = me.create("go", &json!({ "exec": { "kind": "go:1.24", "code": GO } })).await;
+    let id = me.fire(&name, &json!({ "name": "Ada" })).await;
+    // Nothing else makes one before the program is there.
+    wait::until("the builder is there", CONTAINER, || async {
+        (instance.containers().await != before).then_some(())
+    })
+    .await;
+    let home = server.kill().await;
+    let killed = instance.containers().await;
+
+    let server = home.start().await;
+    let me = server.whisk().sign_in(&me.auth).await;
+    let record = me.wait_for_activation(&id).await;
+    assert_eq!(record["response"]["result"], json!({ "greeting": "Hello Ada!" }), "{record}");
+    assert_eq!(compilations(&server, "compiled").await, 1);
+    assert!(instance.containers().await.is_disjoint(&killed), "a builder outlived its server");
     server.stop().await;
 }
 

@@ -33,7 +33,7 @@ pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, 
         Ok(code) => code,
         Err(no_code) => {
             let response = no_code.response();
-            answer_unrun(context, &job, response.clone()).await;
+            answer_uncompiled(context, &job, start, response.clone()).await;
             return Event::InitFailed(response);
         }
     };
@@ -148,7 +148,18 @@ pub async fn run(context: &Context, shell: &Shell, job: Job, after: After) -> Ev
 
 /// Answers a job that never ran: its container could not be made or initialized.
 pub async fn answer_unrun(context: &Context, job: &Job, response: Response) {
-    let times = Times::never_ran(context.clock.now());
+    answer_with(context, job, Times::never_ran(context.clock.now()), response).await;
+}
+
+/// Answers a job whose code could not be compiled. Upstream's proxies compile in `/init`, so that its time is an
+/// initialization's.
+pub async fn answer_uncompiled(context: &Context, job: &Job, start: Millis, response: Response) {
+    let end = context.clock.now();
+    let times = Times { start, end, init: Some(end.0.saturating_sub(start.0)), timed_out: false };
+    answer_with(context, job, times, response).await;
+}
+
+async fn answer_with(context: &Context, job: &Job, times: Times, response: Response) {
     let record = of_job(job, times, response);
     conclude(context, job, &record);
     context.acks.combined(&job.message, &record);
