@@ -62,7 +62,8 @@ pub enum Ending {
     Bytes(u64, u64),
     /// At the second sentinel. It is waited for.
     Sentinels,
-    /// Wherever it is after a moment: after developer errors, and for images that promise nothing.
+    /// Wherever it is after a moment: after developer errors, and for images that promise nothing. One that has
+    /// printed a sentinel nevertheless is given the time to do so again.
     Settled,
 }
 
@@ -123,6 +124,13 @@ impl Output {
         match self {
             Output::InTurn(cutter) => cutter.is_complete(cut),
             Output::Marked(marked) => marked.is_complete(run, cut),
+        }
+    }
+
+    fn knows_sentinels(&self) -> bool {
+        match self {
+            Output::InTurn(cutter) => cutter.knows_sentinels(),
+            Output::Marked(_) => false,
         }
     }
 
@@ -249,24 +257,24 @@ impl LogCollector {
 
     async fn wait(&self, cut: Cut, request: CollectRequest) {
         let start = Instant::now();
-        let (silence, total) = match request.ending {
-            Ending::Bytes(..) | Ending::Sentinels => {
-                (SILENCE, Duration::from_secs(2 * (request.limit_bytes >> 20).max(5)))
-            }
-            Ending::Settled => (SETTLE, SETTLE_TOTAL),
-        };
+        let awaited = (SILENCE, Duration::from_secs(2 * (request.limit_bytes >> 20).max(5)));
         loop {
             // Both before the state is read: what came before it ended is in the state, and what comes after
             // it was read wakes this up.
             let ended = self.shared.ended.is_cancelled();
             let mut arrived = pin!(self.shared.arrived.notified());
             arrived.as_mut().enable();
-            let last_arrival = {
+            let (last_arrival, (silence, total)) = {
                 let state = self.shared.state();
                 if ended || state.output.is_complete(request.activation, cut) {
                     return;
                 }
-                state.last_arrival
+                let bounds = match request.ending {
+                    Ending::Bytes(..) | Ending::Sentinels => awaited,
+                    Ending::Settled if !request.developer_error && state.output.knows_sentinels() => awaited,
+                    Ending::Settled => (SETTLE, SETTLE_TOTAL),
+                };
+                (state.last_arrival, bounds)
             };
             let until = (last_arrival.max(start) + silence).min(start + total);
             tokio::select! {

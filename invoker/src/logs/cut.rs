@@ -50,6 +50,8 @@ pub struct Cutter {
     held: VecDeque<Line>,
     held_size: u64,
     sentinels: usize,
+    /// Whether there ever was one.
+    knows_sentinels: bool,
     /// By stream, where the first line that was not held ends.
     dropped: [Option<u64>; 2],
     /// How many sentinels lay before it.
@@ -86,6 +88,7 @@ impl Cutter {
             held: VecDeque::new(),
             held_size: 0,
             sentinels: 0,
+            knows_sentinels: false,
             dropped: [None; 2],
             dropped_after: 0,
         }
@@ -122,6 +125,7 @@ impl Cutter {
             && self.sentinels < SENTINELS
             && text.windows(SENTINEL.len()).any(|window| window == SENTINEL);
         self.sentinels += usize::from(sentinel);
+        self.knows_sentinels |= sentinel;
         let dropping = self.is_dropping();
         if !sentinel && (dropping || self.held_size + size > self.hold) {
             if !dropping {
@@ -138,6 +142,11 @@ impl Cutter {
     /// Whether a line was not held for want of room.
     pub fn is_dropping(&self) -> bool {
         self.dropped != [None; 2]
+    }
+
+    /// Whether the container has ever printed a sentinel, so that more are to be expected.
+    pub fn knows_sentinels(&self) -> bool {
+        self.knows_sentinels
     }
 
     /// The size of the lines that are held.

@@ -130,6 +130,23 @@ async fn without_waiting_a_moment_is_enough() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_container_that_has_printed_a_sentinel_is_given_time_to_do_so_again() {
+    let fixture = fixture(LogFraming::Sentinels);
+    let end = format!("{}\n", String::from_utf8_lossy(cut::SENTINEL));
+    fixture.write(LogStream::Stdout, &format!("a\n{end}")).await;
+    let late = async {
+        sleep_until(Instant::now() + SETTLE * 5).await;
+        fixture.write(LogStream::Stderr, &format!("late\n{end}")).await;
+    };
+    let (logs, ()) = tokio::join!(fixture.collect(Ending::Settled), late);
+    assert_eq!(texts(&logs), ["stdout: a", "stderr: late"]);
+    // It promised nothing, so that it has broken nothing if none comes.
+    fixture.write(LogStream::Stdout, "b\n").await;
+    let logs = fixture.collect(Ending::Settled).await;
+    assert_eq!((texts(&logs), logs.failed), (vec!["stdout: b"], false));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cut_log_says_so_and_its_container_may_be_kept() {
     let fixture = fixture(LogFraming::Counted);
     fixture.write(LogStream::Stdout, &"x\n".repeat(100)).await;
