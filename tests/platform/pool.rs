@@ -216,6 +216,26 @@ async fn a_paused_container_that_dies_costs_its_action_nothing() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn a_paused_container_that_is_killed_and_not_thawed_costs_its_action_nothing() {
+    let pause = ("CONFIG_whisk_containerProxy_timeouts_pauseGrace".to_owned(), "50ms".to_owned());
+    let server = Server::start(Options { environment: vec![pause], ..Options::default() }).await;
+    let me = server.whisk().namespace().await;
+    let name = me.put_js("echo", ECHO).await;
+    let inside = Inside::of(&me).await;
+    for round in 0..3 {
+        assert_eq!(me.result(&name, &json!({ "round": round })).await, json!({ "round": round }));
+        let all = inside.processes(&server).await;
+        wait::until("all are paused", SOON, || async { all.iter().all(|id| is_paused(*id)).then_some(()) })
+            .await;
+        for process in &all {
+            let _ = Pid::from_raw(*process).map(|id| kill_process(id, Signal::KILL));
+        }
+    }
+    assert_eq!(me.result(&name, &json!({ "round": 3 })).await, json!({ "round": 3 }));
+    server.stop().await;
+}
+
 /// The file in which the kernel freezes the group of a process, by either version of cgroups.
 fn freezer(process: i32) -> Option<(std::path::PathBuf, &'static str, &'static str)> {
     let groups = std::fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?;

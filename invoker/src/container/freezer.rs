@@ -125,6 +125,15 @@ impl Cgroup {
         text.lines().filter_map(|line| line.parse().ok()).filter(|process| *process > 0).collect()
     }
 
+    /// Whether one of its processes has been killed and only waits to be thawed to die of it: a group of version 1
+    /// keeps even SIGKILL waiting.
+    pub fn is_condemned(&self, proc: &Path) -> bool {
+        self.processes().iter().any(|process| {
+            let status = fs::read_to_string(proc.join(process.to_string()).join("status"));
+            status.is_ok_and(|status| has_pending_kill(&status))
+        })
+    }
+
     /// Whether the kernel killed a process in it for want of memory.
     pub fn was_out_of_memory(&self) -> bool {
         let file = match self {
@@ -148,6 +157,15 @@ fn own_path(text: &str, controller: &str, id: &str) -> Option<String> {
             controllers.split(',').any(|name| name == controller) && path.contains(id)
         })
         .map(|(_, path)| path.trim_start_matches('/').to_owned())
+}
+
+/// Whether the text of `/proc/<pid>/status` says that SIGKILL waits for the process or one of its threads.
+fn has_pending_kill(status: &str) -> bool {
+    const SIGKILL: u64 = 1 << (9 - 1);
+    let pending = status.lines().filter_map(|line| {
+        line.strip_prefix("SigPnd:").or_else(|| line.strip_prefix("ShdPnd:")).map(str::trim)
+    });
+    pending.filter_map(|mask| u64::from_str_radix(mask, 16).ok()).any(|mask| mask & SIGKILL != 0)
 }
 
 /// The number behind `name` in a file of `name number` lines; 0 without such a line.
@@ -193,6 +211,22 @@ mod tests {
         let limit = oom.with_file_name("memory.limit_in_bytes");
         for (file, text) in [(&limit, "134217728"), (&swap, "134217728"), (&shares, "64")] {
             assert_eq!(fs::read_to_string(file).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_kill_that_waits_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let cgroup = Cgroup::V2(dir.path().join("cgroup"));
+        file(&dir.path().join("cgroup/cgroup.procs"), "7\n8\n");
+        let status = |process: u32, own: &str, shared: &str| {
+            let text = format!("Name:\tnode\nSigPnd:\t{own}\nShdPnd:\t{shared}\nSigBlk:\t0000000000000100\n");
+            file(&dir.path().join(format!("proc/{process}/status")), &text);
+        };
+        let (none, term, kill) = ("0000000000000000", "0000000000004000", "0000000000000100");
+        for (own, shared, expected) in [(none, term, false), (none, kill, true), (kill, none, true)] {
+            status(8, own, shared);
+            assert_eq!(cgroup.is_condemned(&dir.path().join("proc")), expected, "{own} {shared}");
         }
     }
 

@@ -182,6 +182,11 @@ impl Container for DockerContainer {
         let held = *self.suspension();
         match (held, &self.cgroup) {
             (Suspension::None, _) => return Ok(()),
+            // It would take the run with it.
+            (Suspension::Frozen, Some(cgroup)) if cgroup.is_condemned(Path::new("/proc")) => {
+                let why = anyhow::anyhow!("it was killed while it was frozen");
+                return Err(RuntimeError::failed("thaw", &self.name, why));
+            }
             (Suspension::Frozen, Some(cgroup)) => {
                 cgroup.thaw().map_err(|error| RuntimeError::failed("thaw", &self.name, error))?;
             }
