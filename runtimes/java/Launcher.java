@@ -42,6 +42,9 @@ final class Launcher {
     /** The platform knows this end for a want of memory; nothing can be relied on any more. */
     private static final int EXHAUSTED = 235;
 
+    /** Given up where there is nothing else left, to end in order. */
+    private static byte[] reserve = new byte[256 * 1024];
+
     private final Class<?> type;
     private final String method;
     private final Map<String, String> environment = environment();
@@ -184,8 +187,13 @@ final class Launcher {
                 send(answers, launcher.run(JsonParser.parseString(line).getAsJsonObject()));
             }
         } catch (OutOfMemoryError exhausted) {
-            exhausted.printStackTrace();
-            Runtime.getRuntime().halt(EXHAUSTED);
+            reserve = null;
+            try {
+                exhausted.printStackTrace();
+            } finally {
+                // Even where there was no memory left to say so.
+                Runtime.getRuntime().halt(EXHAUSTED);
+            }
         }
         // Threads of the action do not keep it.
         System.exit(0);
