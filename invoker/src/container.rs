@@ -8,6 +8,7 @@
 pub mod client;
 pub mod docker;
 pub mod freezer;
+pub mod oom;
 pub mod process;
 
 use std::net::SocketAddr;

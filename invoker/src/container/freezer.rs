@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::container::oom::OomEvents;
+
 /// How long the kernel may take until all processes stand still.
 const FREEZE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -132,6 +134,14 @@ impl Cgroup {
             let status = fs::read_to_string(proc.join(process.to_string()).join("status"));
             status.is_ok_and(|status| has_pending_kill(&status))
         })
+    }
+
+    /// Hears of shortages of memory from now on, where the version of cgroups tells.
+    pub fn oom_events(&self) -> Option<io::Result<OomEvents>> {
+        match self {
+            Cgroup::V1 { memory: Some(memory), .. } => Some(OomEvents::listen(memory)),
+            Cgroup::V1 { memory: None, .. } | Cgroup::V2(_) => None,
+        }
     }
 
     /// Whether the kernel killed a process in it for want of memory.

@@ -19,6 +19,7 @@ use super::daemon::{Daemon, status_of};
 use super::disk::Watched;
 use super::health::{Health, Held};
 use crate::container::freezer::Cgroup;
+use crate::container::oom::{OomEvents, Shortage};
 use crate::container::{Container, EndCause, HEAP_EXHAUSTED, LogFraming, LogSource, RuntimeError};
 
 /// Where runtimes listen.
@@ -30,6 +31,8 @@ const LOOK_LAST: Duration = Duration::from_millis(50);
 const ATTEMPTS: usize = 3;
 /// The exit code of what SIGKILL ended.
 const KILLED: i64 = 128 + 9;
+/// What was heard of a cgroup that has gone is understood by then.
+const UNCLEAR: Duration = Duration::from_millis(500);
 /// For one look, however little time is left.
 const LOOK_LIMIT: Duration = Duration::from_millis(500);
 
@@ -45,6 +48,7 @@ pub struct DockerContainer {
     marks: bool,
     logs: Option<LogSource>,
     cgroup: Option<Cgroup>,
+    oom_events: Option<OomEvents>,
     suspension: Mutex<Suspension>,
     disk: Arc<Watched>,
 }
@@ -98,7 +102,14 @@ impl DockerContainer {
         let name = hold.name.as_str().to_owned();
         let hold = ManuallyDrop::new(hold);
         let Output { framing, marks, logs } = output;
-        Self { daemon, id, name, hold, framing, marks, logs: Some(logs), cgroup, suspension, disk }
+        let oom_events = cgroup.as_ref().and_then(|cgroup| {
+            let heard = cgroup.oom_events()?;
+            heard
+                .inspect_err(|error| debug!(container.id = %id, %error, "shortages of memory are not heard"))
+                .ok()
+        });
+        let logs = Some(logs);
+        Self { daemon, id, name, hold, framing, marks, logs, cgroup, oom_events, suspension, disk }
     }
 
     fn suspension(&self) -> MutexGuard<'_, Suspension> {
@@ -224,15 +235,23 @@ impl Container for DockerContainer {
     async fn cause_of_end(&self, within: Duration) -> EndCause {
         let deadline = Instant::now() + within;
         let mut pause = LOOK_FIRST;
-        // Once its first process has ended, its cgroup is gone, and nothing else tells.
+        let unclear_until = deadline.min(Instant::now() + UNCLEAR);
+        // Once its first process has ended, its cgroup is gone, and what it counted.
         let mut was_short = false;
         loop {
             was_short |= self.cgroup.as_ref().is_some_and(Cgroup::was_out_of_memory);
+            let heard = self.oom_events.as_ref().map_or(Shortage::No, OomEvents::shortage);
+            was_short |= heard == Shortage::Yes;
             if self.disk.is_over() {
                 return EndCause::OutOfDisk;
             }
             let seen = self.state(was_short).await;
             match seen {
+                Some(EndCause::Exited(Some(KILLED)))
+                    if heard == Shortage::Unclear && Instant::now() + pause < unclear_until =>
+                {
+                    sleep(pause).await;
+                }
                 Some(EndCause::OutOfMemory | EndCause::Exited(_)) => {
                     return seen.unwrap_or(EndCause::Running);
                 }
