@@ -15,6 +15,7 @@ use crate::bus::kafka::KafkaBus;
 use crate::bus::{MessageBus, Topic};
 use crate::config::Config;
 use crate::journal::{self, Abandoned, Journal};
+use crate::metrics::shared::SharedMetrics;
 use crate::nodes::{NodeKind, NodeMark};
 use crate::readiness::Readiness;
 use crate::shutdown::Shutdown;
@@ -34,7 +35,7 @@ pub struct Applicant {
     pub kind: NodeKind,
     /// The name under which it gets the same number again.
     pub name: Option<String>,
-    /// Where it answers HTTP.
+    /// `host:port` where its metrics are.
     pub address: String,
     /// The folder of journals, which other processes may share.
     pub state_dir: PathBuf,
@@ -114,14 +115,16 @@ impl Place {
 pub async fn join(
     applicant: &Applicant,
     config: &Config,
+    metrics: &SharedMetrics,
     stage: &Stage,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Place> {
     let joining = async {
-        let stores = connect(config, stage).await;
+        let stores = connect(config, stage).await.measured(&metrics.stores);
         stores.watch(shutdown);
         stage.wait_for("Kafka cannot be reached");
-        let bus = Arc::new(KafkaBus::connect(&config.kafka, config.max_message(), shutdown).await?);
+        let bus =
+            Arc::new(KafkaBus::connect(&config.kafka, config.max_message(), &metrics.bus, shutdown).await?);
         if applicant.kind == NodeKind::Controller {
             // Nobody of us reads it, and brokers need not make topics by themselves.
             while let Err(error) = bus.ensure(&Topic::events()).await {

@@ -237,6 +237,16 @@ impl Journal {
         self.lock().open.len()
     }
 
+    /// Bytes that are accepted and not stored.
+    pub fn open_bytes(&self) -> u64 {
+        self.lock().open_bytes
+    }
+
+    /// With so many bytes it accepts nothing more.
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
     /// Ends a run in order: its journal goes, unless an activation is open in it, or the removal fails; then
     /// the next run takes it over.
     pub fn end(&self) {

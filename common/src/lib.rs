@@ -12,6 +12,7 @@ pub mod join;
 pub mod journal;
 pub mod manifest;
 pub mod message;
+pub mod metrics;
 #[cfg(feature = "node")]
 pub mod node;
 pub mod nodes;

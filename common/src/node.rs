@@ -11,7 +11,7 @@ use anyhow::Context;
 use crate::join::Applicant;
 use crate::nodes::NodeKind;
 use crate::telemetry::{self, LogFormat};
-use crate::{address, open_files};
+use crate::{address, metrics, open_files};
 
 /// The flags that every node has. Each has an environment variable; flags win over the configuration file.
 #[derive(Debug, clap::Args)]
@@ -23,6 +23,11 @@ pub struct NodeArgs {
     /// The host under which others, such as Prometheus, reach this process.
     #[arg(long, env = "OXWHISK_ADVERTISE", default_value = "127.0.0.1")]
     pub advertise: String,
+
+    /// The address and port that /metrics is served on alone, such as 10.0.0.5:9464; without it that is done on
+    /// `--port`.
+    #[arg(long, env = "OXWHISK_METRICS_ADDRESS")]
+    pub metrics_address: Option<SocketAddr>,
 
     /// A name under which this process gets the same number after each start.
     #[arg(long, env = "OXWHISK_NAME")]
@@ -79,17 +84,26 @@ impl NodeArgs {
         Ok((listener, address))
     }
 
+    /// Listens where only metrics are served, if that is wanted, and says where.
+    pub fn listen_for_metrics(&self) -> anyhow::Result<Option<(TcpListener, SocketAddr)>> {
+        self.metrics_address.map(metrics::listen).transpose()
+    }
+
     /// What is under way may take so long to end.
     pub fn grace(&self) -> Duration {
         Duration::from_secs(self.grace)
     }
 
-    /// As what it asks for a number.
-    pub fn applicant(&self, kind: NodeKind, address: SocketAddr) -> Applicant {
+    /// As what it asks for a number. Others are told where its metrics are: at its own address, or at one for them.
+    pub fn applicant(&self, kind: NodeKind, address: SocketAddr, metrics: Option<SocketAddr>) -> Applicant {
+        let shown = match metrics {
+            Some(metrics) if !metrics.ip().is_unspecified() => metrics.to_string(),
+            other => format!("{}:{}", self.advertise, other.unwrap_or(address).port()),
+        };
         Applicant {
             kind,
             name: self.name.clone(),
-            address: format!("{}:{}", self.advertise, address.port()),
+            address: shown,
             state_dir: self.state_dir.clone(),
             log_dir: self.log_dir.clone(),
         }

@@ -61,7 +61,7 @@ pub struct Member {
     pub id: u32,
     /// The name it was given, if any.
     pub name: Option<String>,
-    /// `host:port` of its HTTP server.
+    /// `host:port` where its metrics are.
     pub address: String,
 }
 

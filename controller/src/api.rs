@@ -17,6 +17,7 @@ pub mod fire;
 pub mod frame;
 pub mod invoke;
 pub mod limits;
+pub mod metrics;
 pub mod namespaces;
 pub mod packages;
 pub mod path;
@@ -58,8 +59,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(open("/").get(root::info))
         .service(open("/ping").get(root::ping))
         .service(open("/ready").get(root::can_serve))
-        .service(open("/metrics").get(root::metrics))
-        .service(open("/metrics/targets").get(root::targets))
+        .service(open("/metrics").get(metrics::show))
+        .service(open("/metrics/targets").get(metrics::targets))
         .service(open("/invokers").get(root::invokers))
         .service(open("/invokers/healthy/count").get(root::healthy))
         .service(open("/invokers/ready").get(root::ready))

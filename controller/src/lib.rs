@@ -28,6 +28,7 @@ use common::entity::id::ControllerId;
 use common::events::Events;
 use common::journal::{Abandoned, Journal};
 use common::manifest::Manifest;
+use common::metrics::shared::{self, SharedMetrics};
 use common::nodes::{self, Members};
 use common::readiness::Readiness;
 use common::record::writer::RecordWriter;
@@ -41,6 +42,7 @@ use tokio::time::Instant;
 use tracing::error;
 
 use crate::api::app::App;
+use crate::api::metrics::Shown;
 use crate::entities::actions::Actions;
 use crate::entities::packages::Packages;
 use crate::entities::rules::Rules;
@@ -115,6 +117,12 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Where metrics are registered, and what `/metrics` shows.
     pub registry: Registry,
+    /// What is shown of it.
+    pub shown: Arc<Shown>,
+    /// Whether that is done at an address of its own, and not by the API.
+    pub metrics_apart: bool,
+    /// What the other role of this process counts, too.
+    pub shared_metrics: SharedMetrics,
     /// Which controller this is.
     pub id: ControllerId,
     /// The day it was built, such as `2026-01-31`.
@@ -148,6 +156,7 @@ pub struct Cluster {
 /// A running controller. It serves as long as its servers run.
 pub struct Controller {
     app: Arc<App>,
+    metrics: Option<web::Data<Shown>>,
     many: Option<(Arc<Ledger>, Arc<Sharding>)>,
     background: Shutdown,
 }
@@ -157,8 +166,10 @@ pub struct Controller {
 /// `shutdown` ends acknowledgements too, so it is to be requested after [`Controller::drain`].
 pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Controller> {
     parts.events = parts.events.by(&format!("controller{}", parts.id.name));
-    let balancer_metrics = BalancerMetrics::register(&parts.registry, &parts.id.name)?;
-    let metrics = balancer_metrics.clone();
+    metrics::started(&parts.registry, &parts.id.name)?;
+    shared::watch_journal(&parts.registry, "controller", &parts.journal)?;
+    let metrics = BalancerMetrics::register(&parts.registry, &parts.id.name)?;
+    let publishing = metrics.publishing.clone();
     let records = records(&parts, &shutdown);
     let (members, controllers, balancer, many) = match std::mem::replace(&mut parts.invokers, Invokers::One) {
         Invokers::One => {
@@ -191,19 +202,24 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         activations,
         clock,
         registry,
+        shown,
+        metrics_apart,
+        shared_metrics,
         id,
         build,
         readiness,
         events,
         ..
     } = parts;
+    metrics::watch_balancer(&registry, &id.name, &balancer)?;
+    let caches = &shared_metrics.caches;
     system::ensure(&*subjects, &*artifacts, &manifest, &config, clock.now()).await;
-    let identities = IdentityCache::new(subjects, IDENTITIES);
+    let identities = IdentityCache::new(subjects, IDENTITIES, caches.clone());
     shutdown.spawn("identities", identities.clone().follow(shutdown.clone()));
-    let cache = EntityCache::new(artifacts.clone(), EntityKind::Action, ACTIONS);
+    let cache = EntityCache::new(artifacts.clone(), EntityKind::Action, ACTIONS, caches.clone());
     shutdown.spawn("actions", cache.clone().follow(shutdown.clone()));
     let throttles = Throttles { limits: config.limits.clone(), controllers };
-    let known_packages = EntityCache::new(artifacts.clone(), EntityKind::Package, PACKAGES);
+    let known_packages = EntityCache::new(artifacts.clone(), EntityKind::Package, PACKAGES, caches.clone());
     shutdown.spawn("packages", known_packages.clone().follow(shutdown.clone()));
     let entitlement = Arc::new(Entitlement::new(
         known_packages.clone(),
@@ -219,7 +235,7 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         clock.clone(),
         config.parameter_storage.ciphers(),
     );
-    let fired = EntityCache::new(artifacts.clone(), EntityKind::Trigger, TRIGGERS);
+    let fired = EntityCache::new(artifacts.clone(), EntityKind::Trigger, TRIGGERS, caches.clone());
     shutdown.spawn("triggers", fired.clone().follow(shutdown.clone()));
     let triggers = Triggers::new(artifacts.clone(), fired.clone(), clock.clone());
     let resolver = Resolver { actions: cache.clone(), packages: known_packages.clone() };
@@ -233,8 +249,12 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         waiting: config.controller.activation.clone(),
         released: Shutdown::new(),
         metrics: ActivationMetrics::register(&registry)?,
+        publishing,
     };
     let gate = Gate::default();
+    let (ready, open) = (readiness.clone(), gate.clone());
+    let is_ready = move || ready.troubles().is_empty() && !open.is_shut();
+    shared::watch_readiness(&registry, "controller", is_ready)?;
     let invoke = Invoke {
         resolver: Resolver { actions: cache, packages: known_packages },
         primitive,
@@ -259,16 +279,16 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         records,
         activations,
         balancer,
-        balancer_metrics,
         http_metrics: HttpMetrics::register(&registry)?,
-        registry,
+        authentication: metrics::authentication(&registry)?,
         clock,
         build,
-        members,
         readiness,
         gate,
     };
-    Ok(Controller { app: Arc::new(app), many, background: shutdown })
+    shown.know(members);
+    let metrics = (!metrics_apart).then(|| web::Data::from(shown));
+    Ok(Controller { app: Arc::new(app), metrics, many, background: shutdown })
 }
 
 /// How many controllers there are, as the members say.
@@ -290,8 +310,10 @@ fn count(mut members: watch::Receiver<Members>, shutdown: &Shutdown) -> watch::R
 
 /// The keeper of what this controller records itself.
 fn records(parts: &Parts, shutdown: &Shutdown) -> Records {
-    let Parts { activations, journal, config, clock, events, .. } = parts;
-    let (writer, writing) = RecordWriter::new(activations.clone(), journal.clone(), Certainty::Known);
+    let Parts { activations, journal, config, clock, events, shared_metrics, .. } = parts;
+    let metrics = shared_metrics.records.clone();
+    let (writer, writing) =
+        RecordWriter::new(activations.clone(), journal.clone(), Certainty::Known, metrics);
     let (journal_too, stop) = (journal.clone(), shutdown.clone());
     shutdown.spawn("records", async move {
         let stopped = async {
@@ -319,9 +341,11 @@ async fn many(
     shutdown: &Shutdown,
 ) -> anyhow::Result<(Arc<Ledger>, Arc<Sharding>)> {
     let abandoned = std::mem::take(&mut parts.abandoned);
-    let Parts { bus, id, config, clock, activations, journal, .. } = parts;
+    let Parts { bus, id, config, clock, activations, journal, shared_metrics, .. } = parts;
     test_action::store(&*parts.artifacts, id, &parts.manifest, config, clock.now()).await?;
-    let (records, writing) = RecordWriter::new(activations.clone(), journal.clone(), Certainty::Presumed);
+    let stored = shared_metrics.records.clone();
+    let (records, writing) =
+        RecordWriter::new(activations.clone(), journal.clone(), Certainty::Presumed, stored);
     let stop = shutdown.clone();
     shutdown.spawn("presumed records", async move {
         // What is not stored by then is in the journal.
@@ -353,10 +377,16 @@ impl Controller {
     /// called more than once: all servers share one controller.
     pub fn serve(&self, listeners: Vec<TcpListener>, workers: usize) -> std::io::Result<Server> {
         let workers = workers.max(1);
-        let app = self.app.clone();
+        let (app, metrics) = (self.app.clone(), self.metrics.clone());
         let server = HttpServer::new(move || {
+            let metrics = metrics.clone();
             Application::new()
                 .app_data(web::Data::from(app.clone()))
+                .configure(|config| {
+                    if let Some(metrics) = metrics {
+                        config.app_data(metrics);
+                    }
+                })
                 .wrap(actix_web::middleware::from_fn(api::frame::frame))
                 .configure(api::routes)
         });

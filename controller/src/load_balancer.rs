@@ -97,4 +97,8 @@ pub trait LoadBalancer: Send + Sync {
     fn in_flight(&self) -> Vec<(ActivationId, String)>;
     /// All invokers that were ever heard of.
     fn invokers(&self) -> Vec<(InvokerId, InvokerHealth)>;
+    /// Those of them that run what is in that partition.
+    fn invokers_of(&self, _partition: Partition) -> Vec<(InvokerId, InvokerHealth)> {
+        self.invokers()
+    }
 }

@@ -19,12 +19,14 @@ use common::entity::id::ControllerId;
 use common::events::Events;
 use common::join::{self, Place, Stage};
 use common::manifest::Manifest;
+use common::metrics::shared::SharedMetrics;
 use common::node::{self, NodeArgs};
 use common::nodes::NodeKind;
 use common::shutdown::Shutdown;
 use common::signals::Signals;
 use common::store::seal::Secret;
-use controller::api::waiting;
+use controller::api::metrics::Shown;
+use controller::api::{self, waiting};
 use controller::{Cluster, Controller, Invokers, Parts};
 use prometheus::Registry;
 use tracing::{error, info, warn};
@@ -57,15 +59,25 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let waiting = waiting::server(listener.try_clone()?, stage.readiness())?;
     let waiting_room = waiting.handle();
     background.spawn("waiting", waiting);
-    let applicant = args.node.applicant(NodeKind::Controller, address);
+    let registry = Registry::new();
+    let shared_metrics = SharedMetrics::register(&registry)?;
+    let shown = Shown::new(registry.clone());
+    let metrics_apart = args.node.listen_for_metrics()?;
+    let metrics_address = metrics_apart.as_ref().map(|(_, address)| *address);
+    if let Some((listener, _)) = metrics_apart {
+        api::metrics::serve(listener, shown.clone(), &background)?;
+    }
+    let applicant = args.node.applicant(NodeKind::Controller, address, metrics_address);
     let joined = tokio::select! {
-        joined = join::join(&applicant, &config, &stage, &background) => joined.map(Some),
+        joined = join::join(&applicant, &config, &shared_metrics, &stage, &background) => joined.map(Some),
         () = signals.next() => Ok(None),
     };
     let config = Arc::new(config);
     match joined {
         Ok(Some(place)) => {
-            let program = Program { config, manifest, secret, listener, stage, background };
+            let metrics =
+                Metrics { registry, shared: shared_metrics, shown, apart: metrics_address.is_some() };
+            let program = Program { config, manifest, secret, metrics, listener, stage, background };
             program.serve(place, &args.node, waiting_room, signals).await
         }
         other => {
@@ -76,11 +88,20 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
+/// What is counted, and where it is shown.
+struct Metrics {
+    registry: Registry,
+    shared: SharedMetrics,
+    shown: Arc<Shown>,
+    apart: bool,
+}
+
 /// What the program has before it has a place in the installation.
 struct Program {
     config: Arc<Config>,
     manifest: Arc<Manifest>,
     secret: Option<Secret>,
+    metrics: Metrics,
     listener: TcpListener,
     stage: Stage,
     background: Shutdown,
@@ -95,13 +116,13 @@ impl Program {
         waiting_room: ServerHandle,
         mut signals: Signals,
     ) -> anyhow::Result<()> {
-        let Self { config, manifest, secret, listener, stage, background } = self;
+        let Self { config, manifest, secret, metrics, listener, stage, background } = self;
         let bus = place.bus.clone();
-        let (clock, registry): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Registry::new());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let events = Events::new(
             &config.user_events,
             Some(bus.clone()),
-            &registry,
+            &metrics.registry,
             clock.clone(),
             background.clone(),
         )?;
@@ -114,7 +135,10 @@ impl Program {
             activations: place.stores.activations.clone(),
             bus: bus.clone(),
             clock,
-            registry,
+            registry: metrics.registry,
+            shown: metrics.shown,
+            metrics_apart: metrics.apart,
+            shared_metrics: metrics.shared,
             id: ControllerId::new(place.lease.id().to_string()),
             build: Millis::of_program().date(),
             invokers: Invokers::Many(Cluster { members: place.lease.members() }),

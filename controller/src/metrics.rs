@@ -1,23 +1,24 @@
 //! What the controller counts, under upstream's names with tags on
 //! (`common/scala/src/main/scala/org/apache/openwhisk/common/Logging.scala`, `LoggingMarkers`).
 
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, Result,
-};
+use std::sync::Arc;
 
-/// The upper bounds of durations, in seconds.
-const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+use common::metrics::{Maker, Marker, STAGE_SECONDS};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, Result};
+use tokio::time::Instant;
 
-fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter> {
-    let counter = IntCounter::new(name, help)?;
-    registry.register(Box::new(counter.clone()))?;
-    Ok(counter)
-}
+use crate::load_balancer::schedule::Partition;
+use crate::load_balancer::{InvokerHealth, LoadBalancer};
 
-fn seconds(registry: &Registry, name: &str, help: &str) -> Result<Histogram> {
-    let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()))?;
-    registry.register(Box::new(histogram.clone()))?;
-    Ok(histogram)
+/// The upper bounds of how long it takes to hand an order over, in milliseconds: upstream measures it without a unit.
+const MILLIS: [f64; 13] = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5];
+
+/// Counts the start of a controller.
+pub fn started(registry: &Registry, controller: &str) -> Result<()> {
+    let maker = Maker::new(registry);
+    let starts = maker.with("controller_id", controller);
+    starts.counter("counter_controller_startup_counter_total", "starts of the controller")?.inc();
+    Ok(())
 }
 
 /// Requests of one method.
@@ -33,15 +34,14 @@ pub struct HttpMetrics(Vec<MethodMetrics>);
 impl HttpMetrics {
     /// Registers the counters of every method that the API knows.
     pub fn register(registry: &Registry) -> Result<Self> {
+        let maker = Maker::new(registry);
         let register = |method: &'static str| {
             let lower = method.to_ascii_lowercase();
             let name = format!("counter_http_{lower}_counter_total");
-            let count = IntCounterVec::new(Opts::new(name, format!("{method} requests")), &["statusCode"])?;
+            let count = maker.counters(&name, &format!("{method} requests"), &["statusCode"])?;
             let name = format!("histogram_http_{lower}_counter_seconds");
-            let opts = HistogramOpts::new(name, format!("time of {method} requests"));
-            let seconds = HistogramVec::new(opts.buckets(SECONDS.to_vec()), &["statusCode"])?;
-            registry.register(Box::new(count.clone()))?;
-            registry.register(Box::new(seconds.clone()))?;
+            let help = format!("time of {method} requests");
+            let seconds = maker.histograms(&name, &help, &STAGE_SECONDS, &["statusCode"])?;
             Ok(MethodMetrics { method, count, seconds })
         };
         ["POST", "GET", "PUT", "DELETE", "OPTIONS"].into_iter().map(register).collect::<Result<_>>().map(Self)
@@ -56,32 +56,12 @@ impl HttpMetrics {
     }
 }
 
-/// One way to invoke: blocking or not.
-pub struct InvokeMetrics {
-    /// Asked for.
-    pub started: IntCounter,
-    /// Answered, and how long it took.
-    pub finished: Histogram,
-    /// Not answered as asked.
-    pub failed: IntCounter,
-}
-
-impl InvokeMetrics {
-    fn register(registry: &Registry, token: &str, help: &str) -> Result<Self> {
-        Ok(Self {
-            started: counter(registry, &format!("counter_controller_{token}_start_total"), help)?,
-            finished: seconds(registry, &format!("histogram_controller_{token}_finish_seconds"), help)?,
-            failed: counter(registry, &format!("counter_controller_{token}_error_total"), help)?,
-        })
-    }
-}
-
 /// All invocations.
 pub struct ActivationMetrics {
     /// The caller waits for the result.
-    pub blocking: InvokeMetrics,
+    pub blocking: Marker,
     /// The caller gets an id.
-    pub non_blocking: InvokeMetrics,
+    pub non_blocking: Marker,
     /// Records of blocking activations that were looked up, since no message brought them.
     pub retrievals: IntCounter,
 }
@@ -89,13 +69,19 @@ pub struct ActivationMetrics {
 impl ActivationMetrics {
     /// Registers them.
     pub fn register(registry: &Registry) -> Result<Self> {
+        let maker = Maker::new(registry);
         let retrievals = "counter_controller_blockingActivationDatabaseRetrieval_counter_total";
         Ok(Self {
-            blocking: InvokeMetrics::register(registry, "blockingActivation", "blocking invocations")?,
-            non_blocking: InvokeMetrics::register(registry, "activation", "non-blocking invocations")?,
-            retrievals: counter(registry, retrievals, "results of blocking invocations read from the store")?,
+            blocking: maker.marker("controller_blockingActivation", "blocking invocations")?,
+            non_blocking: maker.marker("controller_activation", "non-blocking invocations")?,
+            retrievals: maker.counter(retrievals, "results of blocking invocations read from the store")?,
         })
     }
+}
+
+/// Registers how long it takes to find out who asks.
+pub fn authentication(registry: &Registry) -> Result<Histogram> {
+    Maker::new(registry).seconds("oxwhisk_controller_auth_seconds", "to find out who asks")
 }
 
 /// What a balancer counts.
@@ -103,8 +89,12 @@ impl ActivationMetrics {
 pub struct BalancerMetrics {
     /// Orders that were taken.
     pub published: IntCounter,
-    /// Activations in flight; set when somebody looks.
-    pub in_flight: IntGauge,
+    /// An order finds its invoker and gets there.
+    pub publishing: Publishing,
+    /// An order finds its invoker.
+    pub scheduling: Histogram,
+    /// An order is handed to the bus.
+    pub bus: Marker,
     /// Completions in time.
     pub regular: IntCounter,
     /// Completions of test actions.
@@ -118,21 +108,109 @@ pub struct BalancerMetrics {
 impl BalancerMetrics {
     /// Registers them for the controller of that name.
     pub fn register(registry: &Registry, controller: &str) -> Result<Self> {
-        let acks = Opts::new("counter_loadbalancer_completionAck_counter_total", "completions by kind");
-        let acks = IntCounterVec::new(acks.const_label("controller_id", controller), &["type"])?;
-        registry.register(Box::new(acks.clone()))?;
-        let in_flight = Opts::new("gauge_loadbalancer_activationsInflight_counter", "activations in flight");
-        let in_flight = IntGauge::with_opts(in_flight.const_label("controller_id", controller))?;
-        registry.register(Box::new(in_flight.clone()))?;
+        let maker = Maker::new(registry);
+        let acks = "counter_loadbalancer_completionAck_counter_total";
+        let acks =
+            maker.with("controller_id", controller).counters(acks, "completions by kind", &["type"])?;
         Ok(Self {
-            published: counter(registry, "counter_loadbalancer_activations_counter_total", "orders sent")?,
-            in_flight,
+            published: maker.counter("counter_loadbalancer_activations_counter_total", "orders sent")?,
+            publishing: Publishing::register(&maker)?,
+            scheduling: maker
+                .seconds("oxwhisk_controller_schedule_seconds", "to find an order its invoker")?,
+            bus: maker.marker("controller_kafka", "orders handed to the bus")?,
             regular: acks.with_label_values(&["regular"]),
             healthcheck: acks.with_label_values(&["healthcheck"]),
             regular_after_forced: acks.with_label_values(&["regularAfterForced"]),
             forced: acks.with_label_values(&["forced"]),
         })
     }
+}
+
+/// An order on its way from the controller's door to the bus: a marker without a unit.
+#[derive(Clone)]
+pub struct Publishing {
+    started: IntCounter,
+    finished: Histogram,
+    failed: IntCounter,
+    failed_after: Histogram,
+}
+
+impl Publishing {
+    fn register(maker: &Maker<'_>) -> Result<Self> {
+        let millis = |name: &str, help: &str| maker.histogram(name, help, &MILLIS);
+        Ok(Self {
+            started: maker.counter("counter_controller_loadbalancer_start_total", "orders: begun")?,
+            finished: millis(
+                "histogram_controller_loadbalancer_finish",
+                "orders: ms until the bus had them",
+            )?,
+            failed: maker.counter("counter_controller_loadbalancer_error_total", "orders: not taken")?,
+            failed_after: millis("histogram_controller_loadbalancer_error", "orders: ms until they failed")?,
+        })
+    }
+
+    /// It begins.
+    pub fn start(&self) -> Instant {
+        self.started.inc();
+        Instant::now()
+    }
+
+    /// It has ended like this.
+    pub fn end<T, E>(&self, begun: Instant, outcome: &std::result::Result<T, E>) {
+        let millis = begun.elapsed().as_secs_f64() * 1000.0;
+        if outcome.is_ok() {
+            self.finished.observe(millis);
+        } else {
+            self.failed.inc();
+            self.failed_after.observe(millis);
+        }
+    }
+}
+
+/// Registers what a balancer knows: what is in flight, how its invokers are, and the memory of those that take work.
+pub fn watch_balancer(registry: &Registry, controller: &str, balancer: &Arc<dyn LoadBalancer>) -> Result<()> {
+    let read = |read: fn(&dyn LoadBalancer) -> u64| {
+        let balancer = Arc::downgrade(balancer);
+        move || balancer.upgrade().map_or(0.0, |balancer| read(&*balancer) as f64)
+    };
+    let maker = Maker::new(registry);
+    let in_flight = read(|balancer| balancer.in_flight_count());
+    maker.with("controller_id", controller).observed(
+        "gauge_loadbalancer_activationsInflight_counter",
+        "activations in flight",
+        in_flight,
+    )?;
+    for (suffix, partition) in
+        [("", None), ("Managed", Some(Partition::Managed)), ("BlackBox", Some(Partition::Blackbox))]
+    {
+        let invokers = move |balancer: &dyn LoadBalancer| match partition {
+            Some(partition) => balancer.invokers_of(partition),
+            None => balancer.invokers(),
+        };
+        for (word, wanted) in [
+            ("Healthy", InvokerHealth::Up),
+            ("Unhealthy", InvokerHealth::Unhealthy),
+            ("Unresponsive", InvokerHealth::Unresponsive),
+            ("Offline", InvokerHealth::Down),
+        ] {
+            let balancer = Arc::downgrade(balancer);
+            let count = move || {
+                let invokers = balancer.upgrade().map(|balancer| invokers(&*balancer)).unwrap_or_default();
+                invokers.iter().filter(|(_, health)| *health == wanted).count() as f64
+            };
+            let name = format!("gauge_loadbalancer_total{word}Invoker{suffix}_counter");
+            maker.observed(&name, &format!("invokers that are {}", wanted.as_str()), count)?;
+        }
+        let balancer = Arc::downgrade(balancer);
+        let capacity = move || {
+            let invokers = balancer.upgrade().map(|balancer| invokers(&*balancer)).unwrap_or_default();
+            let usable = invokers.iter().filter(|(_, health)| *health == InvokerHealth::Up);
+            usable.map(|(id, _)| id.user_memory.mb()).sum::<u64>() as f64
+        };
+        let name = format!("gauge_loadbalancer_totalCapacity{suffix}_counter");
+        maker.observed(&name, "MB of the invokers that take work", capacity)?;
+    }
+    Ok(())
 }
 
 /// What is counted where there are several invokers.
@@ -155,29 +233,39 @@ pub struct FleetMetrics {
 impl FleetMetrics {
     /// Registers them for the controller of that name.
     pub fn register(registry: &Registry, controller: &str) -> Result<Self> {
-        let state = Opts::new("counter_loadbalancer_invokerState_counter_total", "invokers that went out");
-        let invoker_state = IntCounterVec::new(state, &["state"])?;
-        registry.register(Box::new(invoker_state.clone()))?;
+        let maker = Maker::new(registry);
+        let state = "counter_loadbalancer_invokerState_counter_total";
         let overload = |kind: &str| {
             let name = format!("counter_controller_{kind}InvokerSystemOverload_counter_total");
-            counter(registry, &name, "activations for which no invoker had room")
+            maker.counter(&name, "activations for which no invoker had room")
         };
-        let memory = |kind: &str| {
-            let name = format!("gauge_loadbalancer_memory{kind}Inflight_counter");
-            let opts =
-                Opts::new(name, "MB of activations in flight").const_label("controller_id", controller);
-            let gauge = IntGauge::with_opts(opts)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
+        let here = maker.with("controller_id", controller);
+        let (managed_memory, blackbox_memory) = (
+            here.gauge(
+                "gauge_loadbalancer_memoryManagedInflight_counter",
+                "MB of managed actions in flight",
+            )?,
+            here.gauge(
+                "gauge_loadbalancer_memoryBlackboxInflight_counter",
+                "MB of blackbox actions in flight",
+            )?,
+        );
+        let (managed, blackbox) = (managed_memory.clone(), blackbox_memory.clone());
+        let both = move || (managed.get() + blackbox.get()) as f64;
+        here.observed("gauge_loadbalancer_memoryInflight_counter", "MB of all actions in flight", both)?;
         let not_taken = "counter_loadbalancer_slotNotTaken_counter_total";
+        let invoker_state = maker.counters(state, "invokers that went out", &["state"])?;
+        // What never happens is seen to be 0.
+        for state in [InvokerHealth::Unhealthy, InvokerHealth::Unresponsive, InvokerHealth::Down] {
+            invoker_state.with_label_values(&[state.as_str()]);
+        }
         Ok(Self {
             managed_overload: overload("managed")?,
             blackbox_overload: overload("blackBox")?,
             invoker_state,
-            managed_memory: memory("Managed")?,
-            blackbox_memory: memory("Blackbox")?,
-            not_taken: counter(registry, not_taken, "slots given back that were not taken")?,
+            managed_memory,
+            blackbox_memory,
+            not_taken: maker.counter(not_taken, "slots given back that were not taken")?,
         })
     }
 }
@@ -194,7 +282,7 @@ mod tests {
         let balancer = BalancerMetrics::register(&registry, "0").unwrap();
         http.answered("GET", "200", 0.001);
         http.answered("BREW", "418", 0.001);
-        activations.blocking.started.inc();
+        activations.blocking.start();
         balancer.forced.inc();
         let fleet = FleetMetrics::register(&registry, "0").unwrap();
         fleet.blackbox_overload.inc();

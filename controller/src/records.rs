@@ -156,6 +156,7 @@ mod tests {
     use common::entity::parameters::Parameters;
     use common::entity::version::SemVer;
     use common::journal;
+    use common::metrics::shared::RecordMetrics;
     use common::shutdown::Shutdown;
     use common::store::sqlite::SqliteStores;
     use common::store::{ActivationStore, Certainty};
@@ -173,7 +174,12 @@ mod tests {
     async fn run(dir: &std::path::Path) -> Run {
         let journal = Arc::new(Journal::create(dir, 1 << 20, 1 << 20).unwrap());
         let activations = SqliteStores::open(dir).await.unwrap().activations;
-        let (writer, writing) = RecordWriter::new(activations.clone(), journal.clone(), Certainty::Known);
+        let (writer, writing) = RecordWriter::new(
+            activations.clone(),
+            journal.clone(),
+            Certainty::Known,
+            RecordMetrics::default(),
+        );
         let shutdown = Shutdown::new();
         shutdown.spawn("records", writing);
         let clock = Arc::new(VirtualClock::at(NOW));

@@ -14,6 +14,8 @@ use common::message::ack::{Ack, AckResult};
 use common::message::activation::ActivationMessage;
 use common::shutdown::Shutdown;
 use futures::FutureExt;
+use prometheus::Histogram;
+use tokio::time::Instant;
 use tracing::{error, warn};
 
 /// Sends acknowledgements.
@@ -22,12 +24,13 @@ pub struct AckSender {
     bus: Arc<dyn MessageBus>,
     instance: InvokerId,
     tasks: Shutdown,
+    seconds: Histogram,
 }
 
 impl AckSender {
-    /// For the invoker of that id. Reports under way are among its tasks.
-    pub fn new(bus: Arc<dyn MessageBus>, instance: InvokerId, tasks: Shutdown) -> Self {
-        Self { bus, instance, tasks }
+    /// For the invoker of that id. Reports under way are among its tasks; `seconds` is how long they take.
+    pub fn new(bus: Arc<dyn MessageBus>, instance: InvokerId, tasks: Shutdown, seconds: Histogram) -> Self {
+        Self { bus, instance, tasks, seconds }
     }
 
     /// The result; the slot is still taken. Only for a caller that waits.
@@ -81,6 +84,7 @@ impl AckSender {
     fn send(&self, message: &ActivationMessage, ack: Ack) {
         let topic = Topic::completed(&message.root_controller_index.name);
         let (bus, id) = (self.bus.clone(), message.activation_id);
+        let (seconds, begun) = (self.seconds.clone(), Instant::now());
         let mut work = Box::pin(async move {
             let sent = match bus.publish(&topic, encode(&ack)).await {
                 Err(BusError::TooLarge { size, .. }) => {
@@ -89,6 +93,7 @@ impl AckSender {
                 }
                 sent => sent,
             };
+            seconds.observe(begun.elapsed().as_secs_f64());
             if let Err(error) = sent {
                 error!(activation.id = %id, "an acknowledgement was not sent: {error}");
             }

@@ -72,6 +72,7 @@ fn take(delivery: Box<dyn Delivery>, context: &Arc<Context>, pool: &Arc<Pool>) {
     {
         warn!(activation.id = %id, "the journal cannot be written: {error}");
     }
+    context.metrics.handled.inc();
     delivery.accept();
     submit(message, at, context, pool);
 }
@@ -158,6 +159,7 @@ async fn fail(context: &Context, message: &ActivationMessage, response: Response
         error!(activation.id = %message.activation_id, "the journal cannot be written: {error}");
     }
     context.acks.combined(message, &record);
+    context.metrics.ended(record.response.status);
     if record::is_stored(message, record.response.status, &context.config.activation) {
         context.records.store(record).await;
     } else {

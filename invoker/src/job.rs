@@ -15,6 +15,7 @@ use common::message::activation::ActivationMessage;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use crate::compile::Code;
 use crate::container::Pull;
@@ -84,6 +85,8 @@ pub struct Job {
     pub executable: Arc<Executable>,
     /// The initialization that was done for it, on a cold start.
     pub initialization: Option<Initialization>,
+    /// When it could be run.
+    pub arrived: Instant,
     want: Want,
 }
 
@@ -124,7 +127,7 @@ impl Job {
             memory_mb: limits.memory,
             max_concurrent: limits.concurrency.max(1),
         };
-        Self { message, executable, initialization: None, want }
+        Self { message, executable, initialization: None, arrived: Instant::now(), want }
     }
 
     /// Arguments for `/run` and environment for `/init`: the named ones go to the environment, as text.

@@ -33,6 +33,7 @@ use common::entity::id::InvokerId;
 use common::events::Events;
 use common::journal::{Abandoned, Journal};
 use common::manifest::Manifest;
+use common::metrics::shared::SharedMetrics;
 use common::shutdown::Shutdown;
 use common::store::cache::EntityCache;
 use common::store::{ActivationStore, ArtifactStore, Certainty, EntityKind};
@@ -90,6 +91,8 @@ pub struct Parts {
     pub patience: Shutdown,
     /// Counts.
     pub metrics: InvokerMetrics,
+    /// What the other role of this process counts, too.
+    pub shared_metrics: SharedMetrics,
     /// Where user events go.
     pub events: Events,
 }
@@ -113,9 +116,20 @@ impl Invoker {
         let tasks = Shutdown::new();
         let feeding = tasks.child();
         // Orders name revisions, so that nothing has to be heard of changes.
-        let cache = EntityCache::new(parts.artifacts.clone(), EntityKind::Action, CACHED_ACTIONS);
-        let (records, writing) =
-            RecordWriter::new(parts.activations.clone(), parts.journal.clone(), Certainty::Known);
+        let cache = EntityCache::new(
+            parts.artifacts.clone(),
+            EntityKind::Action,
+            CACHED_ACTIONS,
+            parts.shared_metrics.caches.clone(),
+        );
+        let (records, writing) = RecordWriter::new(
+            parts.activations.clone(),
+            parts.journal.clone(),
+            Certainty::Known,
+            parts.shared_metrics.records.clone(),
+        );
+        let pool = &parts.config.container_pool;
+        parts.metrics.limits(pool.user_memory.mb(), pool.max_queued);
         let writer = tasks.spawn("records", writing);
         let limits = parts.config.action_limits();
         let prefix = format!("wsk{}{}", parts.unique_name, parts.instance.instance);
@@ -134,7 +148,12 @@ impl Invoker {
         let context = Arc::new(Context {
             actions: Actions::new(parts.artifacts, cache, manifest.clone(), limits, images),
             manifest,
-            acks: AckSender::new(parts.bus.clone(), parts.instance.clone(), tasks.clone()),
+            acks: AckSender::new(
+                parts.bus.clone(),
+                parts.instance.clone(),
+                tasks.clone(),
+                parts.metrics.ack.clone(),
+            ),
             compiler,
             activations: parts.activations,
             ciphers: parts.config.parameter_storage.ciphers(),

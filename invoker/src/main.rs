@@ -17,6 +17,7 @@ use common::entity::id::InvokerId;
 use common::events::Events;
 use common::join::{self, Place, Stage};
 use common::manifest::Manifest;
+use common::metrics::shared::{self, SharedMetrics};
 use common::node;
 use common::nodes::NodeKind;
 use common::paths;
@@ -25,7 +26,7 @@ use common::signals::Signals;
 use invoker::Invoker;
 use invoker::container::ContainerRuntime;
 use invoker::container::docker::{DockerConfig, DockerRuntime};
-use invoker::metrics::InvokerMetrics;
+use invoker::metrics::{self, DockerMetrics, InvokerMetrics};
 use invoker::pool::keep_alive::fixed::FixedTimes;
 use invoker::server::{self, Running, Subject};
 use prometheus::Registry;
@@ -65,12 +66,22 @@ async fn run(args: Arc<Args>) -> anyhow::Result<()> {
     let manifest = Arc::new(Manifest::load(args.node.runtimes.as_deref(), &config.runtimes)?);
     let (listener, address) = args.node.listen(args.port)?;
     let (stage, background) = (Stage::default(), Shutdown::new());
+    let metrics_apart = args.node.listen_for_metrics()?;
+    let metrics_address = metrics_apart.as_ref().map(|(_, address)| *address);
     let subject = Arc::new(Subject {
         operator: config.invoker.clone(),
         registry: Registry::new(),
+        metrics_apart: metrics_address.is_some(),
         waiting: stage.readiness(),
         running: OnceLock::new(),
     });
+    let shared_metrics = SharedMetrics::register(&subject.registry)?;
+    let seen = Arc::downgrade(&subject);
+    let is_ready = move || seen.upgrade().is_some_and(|subject| subject.troubles().is_empty());
+    shared::watch_readiness(&subject.registry, "invoker", is_ready)?;
+    if let Some((listener, _)) = metrics_apart {
+        server::serve_metrics(listener, subject.clone(), &background)?;
+    }
     let server = server::server(listener, subject.clone())?;
     let http = server.handle();
     background.spawn("http", async move {
@@ -78,14 +89,14 @@ async fn run(args: Arc<Args>) -> anyhow::Result<()> {
             error!("the HTTP server has stopped: {error}");
         }
     });
-    let applicant = args.node.applicant(NodeKind::Invoker, address);
+    let applicant = args.node.applicant(NodeKind::Invoker, address, metrics_address);
     let joined = tokio::select! {
-        joined = join::join(&applicant, &config, &stage, &background) => joined.map(Some),
+        joined = join::join(&applicant, &config, &shared_metrics, &stage, &background) => joined.map(Some),
         () = signals.next() => Ok(None),
     };
     match joined {
         Ok(Some(place)) => {
-            let program = Program { args, config, manifest, subject, stage, background };
+            let program = Program { args, config, manifest, subject, shared_metrics, stage, background };
             program.work(place, signals, async move { http.stop(true).await }).await
         }
         other => {
@@ -102,6 +113,7 @@ struct Program {
     config: Arc<Config>,
     manifest: Arc<Manifest>,
     subject: Arc<Subject>,
+    shared_metrics: SharedMetrics,
     stage: Stage,
     background: Shutdown,
 }
@@ -163,7 +175,7 @@ impl Program {
 
     /// The invoker; nothing if there is no Docker and no more time to wait for it.
     async fn start(&self, place: &mut Place, patience: Shutdown) -> anyhow::Result<Option<Invoker>> {
-        let Self { args, config, manifest, subject, stage, background } = self;
+        let Self { args, config, manifest, subject, shared_metrics, stage, background } = self;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let number = place.lease.id();
         let instance_word = paths::instance(&args.node.state_dir, &format!("invoker{number}"))?;
@@ -171,9 +183,14 @@ impl Program {
         docker.api_host = args.api_host.clone();
         docker.take(&config.docker)?;
         docker.find_images(&config.container_factory);
+        metrics::started(&subject.registry, number)?;
+        shared::watch_journal(&subject.registry, "invoker", &place.journal)?;
+        let commands = DockerMetrics::register(&subject.registry)?;
         stage.wait_for("Docker cannot be used");
         let runtime = loop {
-            match DockerRuntime::start(docker.clone(), clock.clone(), background.clone()).await {
+            match DockerRuntime::start(docker.clone(), commands.clone(), clock.clone(), background.clone())
+                .await
+            {
                 Ok(runtime) => break runtime,
                 Err(error) => {
                     let text = format!("{:#}", anyhow::Error::from(error));
@@ -213,6 +230,7 @@ impl Program {
             clock,
             patience,
             metrics: InvokerMetrics::register(&subject.registry)?,
+            shared_metrics: shared_metrics.clone(),
             events,
         });
         let invoker = match invoker.await {

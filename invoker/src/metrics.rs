@@ -1,106 +1,140 @@
 //! What an invoker counts, under upstream's names (`common/scala/.../common/Logging.scala`, with tags on).
+//!
+//! Where upstream labels the start of a container with namespace and action, ours has its state alone: nobody bounds
+//! those labels, and who wants them has user events, which do.
 
 use common::entity::activation::Status;
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use common::metrics::{Maker, Marker};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry, Result};
 
 use crate::pool::decide::{Standing, Start};
 
-/// Counters and gauges of an invoker.
+/// The states in which an activation finds its container, as upstream calls them.
+const STARTS: [(Start, &str); 6] = [
+    (Start::Warmed, "warmed"),
+    (Start::Warming, "warming"),
+    (Start::WarmingCold, "warmingCold"),
+    (Start::Prewarmed, "prewarmed"),
+    (Start::Cold, "cold"),
+    (Start::Recreated, "recreated"),
+];
+
+/// What may come of a compilation.
+const OUTCOMES: [&str; 6] = ["cached", "compiled", "rejected", "timed_out", "out_of_memory", "unavailable"];
+
+/// Counters, gauges and the times of each stage of an activation.
 #[derive(Clone)]
 pub struct InvokerMetrics {
-    starts: IntCounterVec,
-    ends: IntCounterVec,
+    /// Orders that were taken.
+    pub handled: IntCounter,
+    /// From an action at hand to a container for it, or the decision to make one.
+    pub pool_wait: Histogram,
+    /// A container is made.
+    pub creation: Histogram,
+    /// One could not be made.
+    pub creation_failed: IntCounter,
+    /// `/init`
+    pub init: Marker,
+    /// `/run`
+    pub run: Marker,
+    /// Logs are gathered.
+    pub logs: Marker,
+    /// A report to the controller is handed to the bus.
+    pub ack: Histogram,
+    /// Jobs that came back from a container that could not run them.
+    pub rescheduled: IntCounter,
+    starts: [IntCounter; STARTS.len()],
+    ends: [IntCounter; 4],
     compilations: IntCounterVec,
     waiting: IntGauge,
+    waiting_memory: IntGauge,
     containers: IntGauge,
     memory: IntGauge,
     idle: IntGauge,
     idle_memory: IntGauge,
     prewarmed: IntGauge,
     prewarmed_memory: IntGauge,
+    capacity: IntGauge,
+    waiting_limit: IntGauge,
     prewarm_cold_starts: IntCounterVec,
     prewarm_expired: IntCounterVec,
 }
 
 impl InvokerMetrics {
     /// Makes and registers them.
-    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let gauge = |name: &str, help: &str| IntGauge::new(name, help);
-        let of_kind = |name: &str, help: &str| IntCounterVec::new(Opts::new(name, help), &["memory", "kind"]);
-        let metrics = Self {
-            starts: IntCounterVec::new(
-                Opts::new(
-                    "counter_invoker_containerStart_counter_total",
-                    "Activations by the state of the container that got them.",
-                ),
-                &["containerState"],
+    pub fn register(registry: &Registry) -> Result<Self> {
+        let maker = Maker::new(registry);
+        let of_kind = |name: &str, help: &str| maker.counters(name, help, &["memory", "kind"]);
+        let starts = "counter_invoker_containerStart_counter_total";
+        let starts =
+            maker.counters(starts, "activations by the state of their container", &["containerState"])?;
+        let ends =
+            maker.counters("oxwhisk_invoker_activations_total", "activations by status", &["status"])?;
+        let compilations = maker.counters(
+            "oxwhisk_invoker_compilations_total",
+            "source that was to become a program, by what came of it",
+            &["outcome"],
+        )?;
+        // What never happens is seen to be 0.
+        for outcome in OUTCOMES {
+            compilations.with_label_values(&[outcome]);
+        }
+        Ok(Self {
+            handled: maker.counter("counter_invoker_activation_start_total", "orders taken")?,
+            pool_wait: maker.seconds("oxwhisk_invoker_poolWait_seconds", "waiting for a container")?,
+            creation: maker.seconds("oxwhisk_containerCreate_seconds", "to make a container")?,
+            creation_failed: maker
+                .counter("oxwhisk_containerCreate_failed_total", "containers that could not be made")?,
+            init: maker.marker("invoker_activationInit", "initializations")?,
+            run: maker.marker("invoker_activationRun", "runs")?,
+            logs: maker.marker("invoker_collectLogs", "logs gathered")?,
+            ack: maker.seconds("oxwhisk_invoker_ack_seconds", "reports handed to the bus")?,
+            rescheduled: maker.counter(
+                "counter_containerPool_rescheduledActivation_counter_total",
+                "jobs that came back from a container that could not run them",
             )?,
-            ends: IntCounterVec::new(
-                Opts::new("oxwhisk_invoker_activations_total", "Activations that ran, by status."),
-                &["status"],
-            )?,
-            compilations: IntCounterVec::new(
-                Opts::new(
-                    "oxwhisk_invoker_compilations_total",
-                    "Source that was to become a program, by what came of it.",
-                ),
-                &["outcome"],
-            )?,
-            waiting: IntGauge::new(
-                "gauge_containerPool_runBufferCount_counter",
-                "Activations that wait for room.",
-            )?,
-            containers: IntGauge::new(
-                "gauge_containerPool_activeCount_counter",
-                "Containers, idle ones included.",
-            )?,
-            memory: gauge(
+            starts: STARTS.map(|(_, word)| starts.with_label_values(&[word])),
+            ends: Status::ALL.map(|status| ends.with_label_values(&[status.label()])),
+            compilations,
+            waiting: maker.gauge("gauge_containerPool_runBufferCount_counter", "activations that wait")?,
+            waiting_memory: maker.gauge("gauge_containerPool_runBufferSize_counter_bytes", "their memory")?,
+            containers: maker
+                .gauge("gauge_containerPool_activeCount_counter", "containers, idle ones included")?,
+            memory: maker.gauge(
                 "gauge_containerPool_activeSize_counter_bytes",
-                "Memory of all containers, idle ones and what is reserved included.",
+                "memory of all containers, idle ones and what is reserved included",
             )?,
-            idle: gauge("gauge_containerPool_idlesCount_counter", "Warm containers without work.")?,
-            idle_memory: gauge("gauge_containerPool_idlesSize_counter_bytes", "Their memory.")?,
-            prewarmed: gauge("gauge_containerPool_prewarmCount_counter", "Stem cells that wait.")?,
-            prewarmed_memory: gauge("gauge_containerPool_prewarmSize_counter_bytes", "Their memory.")?,
+            idle: maker.gauge("gauge_containerPool_idlesCount_counter", "warm containers without work")?,
+            idle_memory: maker.gauge("gauge_containerPool_idlesSize_counter_bytes", "their memory")?,
+            prewarmed: maker.gauge("gauge_containerPool_prewarmCount_counter", "stem cells that wait")?,
+            prewarmed_memory: maker.gauge("gauge_containerPool_prewarmSize_counter_bytes", "their memory")?,
+            capacity: maker
+                .gauge("oxwhisk_containerPool_capacity_bytes", "what containers may use in all")?,
+            waiting_limit: maker
+                .gauge("oxwhisk_containerPool_runBufferLimit", "with so many waiting no more are taken")?,
             prewarm_cold_starts: of_kind(
                 "counter_containerPool_prewarmColdstart_counter_total",
-                "Cold starts that a stem cell would have spared.",
+                "cold starts that a stem cell would have spared",
             )?,
             prewarm_expired: of_kind(
                 "counter_containerPool_prewarmExpired_counter_total",
-                "Stem cells that waited for as long as they may.",
+                "stem cells that waited for as long as they may",
             )?,
-        };
-        registry.register(Box::new(metrics.starts.clone()))?;
-        registry.register(Box::new(metrics.ends.clone()))?;
-        registry.register(Box::new(metrics.compilations.clone()))?;
-        for gauge in [
-            &metrics.waiting,
-            &metrics.containers,
-            &metrics.memory,
-            &metrics.idle,
-            &metrics.idle_memory,
-            &metrics.prewarmed,
-            &metrics.prewarmed_memory,
-        ] {
-            registry.register(Box::new(gauge.clone()))?;
-        }
-        registry.register(Box::new(metrics.prewarm_cold_starts.clone()))?;
-        registry.register(Box::new(metrics.prewarm_expired.clone()))?;
-        Ok(metrics)
+        })
     }
 
     /// An activation got a container.
     pub fn started(&self, start: Start) {
-        let state = match start {
-            Start::Warmed => "warmed",
-            Start::Warming => "warming",
-            Start::WarmingCold => "warmingCold",
-            Start::Prewarmed => "prewarmed",
-            Start::Cold => "cold",
-            Start::Recreated => "recreated",
-        };
-        self.starts.with_label_values(&[state]).inc();
+        if let Some(at) = STARTS.iter().position(|(known, _)| *known == start) {
+            self.starts[at].inc();
+        }
+    }
+
+    /// There are stem cells of this kind, of which none is missed and none expired yet.
+    pub fn stem_cells(&self, kind: &str, memory_mb: u64) {
+        for counters in [&self.prewarm_cold_starts, &self.prewarm_expired] {
+            counters.with_label_values(&[&format!("{memory_mb} MB"), kind]);
+        }
     }
 
     /// A stem cell of this kind was missed.
@@ -113,9 +147,9 @@ impl InvokerMetrics {
         self.prewarm_expired.with_label_values(&[&format!("{memory_mb} MB"), kind]).inc();
     }
 
-    /// An activation has run.
+    /// An activation has ended.
     pub fn ended(&self, status: Status) {
-        self.ends.with_label_values(&[status.label()]).inc();
+        self.ends[usize::from(status.code())].inc();
     }
 
     /// Source was compiled, or found compiled (`cached`), or not.
@@ -123,11 +157,16 @@ impl InvokerMetrics {
         self.compilations.with_label_values(&[outcome]).inc();
     }
 
+    /// How much there is room for.
+    pub fn limits(&self, capacity_mb: u64, max_queued: usize) {
+        size(&self.capacity, capacity_mb);
+        count(&self.waiting_limit, max_queued);
+    }
+
     /// How the pool stands.
     pub fn pool(&self, standing: &Standing) {
-        let count = |gauge: &IntGauge, count: usize| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
-        let size = |gauge: &IntGauge, mb: u64| gauge.set(i64::try_from(mb << 20).unwrap_or(i64::MAX));
         count(&self.waiting, standing.waiting);
+        size(&self.waiting_memory, standing.waiting_mb);
         count(&self.containers, standing.containers);
         size(&self.memory, standing.used_mb);
         count(&self.idle, standing.idle);
@@ -135,4 +174,72 @@ impl InvokerMetrics {
         count(&self.prewarmed, standing.prewarmed);
         size(&self.prewarmed_memory, standing.prewarmed_mb);
     }
+}
+
+/// What has Docker do, and what is done past it: one marker a command, as upstream's command lines have them.
+#[derive(Clone, Debug)]
+pub struct DockerMetrics {
+    /// A container is created and started.
+    pub run: Marker,
+    /// One is removed.
+    pub rm: Marker,
+    /// They are listed.
+    pub ps: Marker,
+    /// An image is fetched.
+    pub pull: Marker,
+    /// A container or an image is looked at.
+    pub inspect: Marker,
+    /// A container is paused.
+    pub pause: Marker,
+    /// It goes on.
+    pub unpause: Marker,
+    /// It gets other limits.
+    pub update: Marker,
+    /// It is frozen through its cgroup, as upstream has `runc` do it.
+    pub freeze: Marker,
+    /// It is thawed.
+    pub thaw: Marker,
+}
+
+impl DockerMetrics {
+    /// Makes and registers them.
+    pub fn register(registry: &Registry) -> Result<Self> {
+        let maker = Maker::new(registry);
+        let docker = maker.markers("invoker_docker", "requests to Docker", "cmd")?;
+        let cgroup = maker.markers("invoker_runc", "containers frozen and thawed past Docker", "cmd")?;
+        Ok(Self {
+            run: docker.of("run"),
+            rm: docker.of("rm"),
+            ps: docker.of("ps"),
+            pull: docker.of("pull"),
+            inspect: docker.of("inspect"),
+            pause: docker.of("pause"),
+            unpause: docker.of("unpause"),
+            update: docker.of("update"),
+            freeze: cgroup.of("pause"),
+            thaw: cgroup.of("resume"),
+        })
+    }
+}
+
+/// For those whom nobody watches.
+impl Default for DockerMetrics {
+    fn default() -> Self {
+        Self::register(&Registry::new()).expect("a new registry has none of these names")
+    }
+}
+
+/// Counts the start of an invoker.
+pub fn started(registry: &Registry, invoker: u32) -> Result<()> {
+    let maker = Maker::new(registry).with("invoker_id", &invoker.to_string());
+    maker.counter("counter_invoker_startup_counter_total", "starts of the invoker")?.inc();
+    Ok(())
+}
+
+fn count(gauge: &IntGauge, count: usize) {
+    gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+}
+
+fn size(gauge: &IntGauge, mb: u64) {
+    gauge.set(i64::try_from(mb << 20).unwrap_or(i64::MAX));
 }

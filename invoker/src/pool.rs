@@ -82,6 +82,7 @@ impl Pool {
     pub fn new(context: Arc<Context>, prefix: String) -> Arc<Self> {
         let settings = &context.config.container_pool;
         let keeper = Keeper::new(&context.manifest, settings);
+        keeper.announce(&context.metrics);
         let state = PoolState::new(settings.user_memory.mb(), keeper.cells(&*context.keep_alive));
         Arc::new(Self {
             context,
@@ -143,6 +144,7 @@ impl Pool {
 
     /// A job comes back from a container that could not run it.
     pub fn returned(self: &Arc<Self>, job: Job) {
+        self.context.metrics.rescheduled.inc();
         self.change(|state| state.returned(job));
     }
 
@@ -289,7 +291,7 @@ impl Pool {
     fn perform(self: &Arc<Self>, effect: Effect<Job>) -> Vec<Effect<Job>> {
         match effect {
             Effect::Create(no, job, start) => {
-                self.context.metrics.started(start);
+                self.placed(&job, start);
                 let action = &job.message.action;
                 let name = self.name(job.message.user.namespace.name.as_str(), action.name.as_str());
                 let bound = job.want().max_concurrent as usize + 2;
@@ -304,7 +306,7 @@ impl Pool {
                 }
             }
             Effect::Assign(no, job, start) => {
-                self.context.metrics.started(start);
+                self.placed(&job, start);
                 if start == Start::Prewarmed {
                     self.keeper.served();
                 }
@@ -343,6 +345,11 @@ impl Pool {
             }
         }
         Vec::new()
+    }
+
+    fn placed(&self, job: &Job, start: Start) {
+        self.context.metrics.started(start);
+        self.context.metrics.pool_wait.observe(job.arrived.elapsed().as_secs_f64());
     }
 
     fn start(self: &Arc<Self>, no: ContainerNo, name: String, origin: Origin, bound: usize) {

@@ -152,11 +152,14 @@ impl Driver {
             let begun = Instant::now();
             match shell::create(&context, &name, request).await {
                 Ok(shell) => {
-                    let duration_ms = begun.elapsed().as_millis() as u64;
+                    let took = begun.elapsed();
+                    context.metrics.creation.observe(took.as_secs_f64());
+                    let duration_ms = took.as_millis() as u64;
                     info!(container.name = name, duration_ms, "made container {name} in {duration_ms} ms");
                     (Event::Created, Some(Arc::new(shell)))
                 }
                 Err(error) => {
+                    context.metrics.creation_failed.inc();
                     let response = response::of_create(&error);
                     let error = anyhow::Error::from(error);
                     warn!(container.name = name, "container {name} could not be made: {error:#}");

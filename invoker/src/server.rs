@@ -8,13 +8,16 @@ use std::sync::{Arc, OnceLock};
 
 use actix_web::dev::Server;
 use actix_web::http::header::AUTHORIZATION;
+use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use common::config::containers::InvokerConfig;
 use common::operator;
 use common::readiness::Readiness;
+use common::shutdown::Shutdown;
 use prometheus::Registry;
 use serde_json::json;
 use tokio::sync::watch;
+use tracing::error;
 
 /// What the server speaks of.
 pub struct Subject {
@@ -22,10 +25,24 @@ pub struct Subject {
     pub operator: InvokerConfig,
     /// What `/metrics` shows.
     pub registry: Registry,
+    /// Whether that has an address of its own.
+    pub metrics_apart: bool,
     /// What it waits for before it has a place in the installation.
     pub waiting: Readiness,
     /// Once it runs.
     pub running: OnceLock<Running>,
+}
+
+impl Subject {
+    /// Why it cannot do its work at present, if it cannot.
+    pub fn troubles(&self) -> Vec<String> {
+        let Some(running) = self.running.get() else { return self.waiting.troubles() };
+        let mut why = running.readiness.troubles();
+        if !*running.enabled.borrow() {
+            why.push("it is disabled".to_owned());
+        }
+        why
+    }
 }
 
 /// What there is once the invoker runs.
@@ -42,12 +59,18 @@ type Data = web::Data<Subject>;
 
 /// The server, on a listener; it runs while it is awaited.
 pub fn server(listener: TcpListener, subject: Arc<Subject>) -> std::io::Result<Server> {
+    let shows_metrics = !subject.metrics_apart;
     let server = HttpServer::new(move || {
+        let metrics_too = |config: &mut ServiceConfig| {
+            if shows_metrics {
+                config.route("/metrics", web::get().to(metrics));
+            }
+        };
         App::new()
             .app_data(web::Data::from(subject.clone()))
+            .configure(metrics_too)
             .route("/ping", web::get().to(ping))
             .route("/ready", web::get().to(ready))
-            .route("/metrics", web::get().to(metrics))
             .route("/enable", web::post().to(enable))
             .route("/disable", web::post().to(disable))
             .route("/isEnabled", web::get().to(is_enabled))
@@ -55,18 +78,39 @@ pub fn server(listener: TcpListener, subject: Arc<Subject>) -> std::io::Result<S
     Ok(server.workers(1).disable_signals().shutdown_timeout(2).listen(listener)?.run())
 }
 
+/// Serves the metrics alone on a listener until the shutdown.
+pub fn serve_metrics(
+    listener: TcpListener,
+    subject: Arc<Subject>,
+    shutdown: &Shutdown,
+) -> std::io::Result<()> {
+    let server = HttpServer::new(move || {
+        let subject = web::Data::from(subject.clone());
+        App::new().app_data(subject).route("/metrics", web::get().to(metrics))
+    });
+    let server = server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run();
+    let (handle, stop) = (server.handle(), shutdown.clone());
+    shutdown.spawn("metrics", async move {
+        let stopping = async {
+            stop.requested().await;
+            handle.stop(false).await;
+        };
+        tokio::select! {
+            served = server => if let Err(error) = served {
+                error!("the metrics are not served any more: {error}");
+            },
+            () = stopping => {}
+        }
+    });
+    Ok(())
+}
+
 async fn ping() -> &'static str {
     "pong"
 }
 
 async fn ready(subject: Data) -> HttpResponse {
-    let mut why = match subject.running.get() {
-        Some(running) => running.readiness.troubles(),
-        None => subject.waiting.troubles(),
-    };
-    if subject.running.get().is_some_and(|running| !*running.enabled.borrow()) {
-        why.push("it is disabled".to_owned());
-    }
+    let why = subject.troubles();
     match why.is_empty() {
         true => HttpResponse::Ok().json(json!({ "ready": true })),
         false => HttpResponse::ServiceUnavailable().json(json!({ "ready": false, "why": why })),
@@ -74,8 +118,8 @@ async fn ready(subject: Data) -> HttpResponse {
 }
 
 async fn metrics(subject: Data) -> HttpResponse {
-    match prometheus::TextEncoder::new().encode_to_string(&subject.registry.gather()) {
-        Ok(text) => HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=UTF-8").body(text),
+    match common::metrics::text(&subject.registry) {
+        Ok(text) => HttpResponse::Ok().content_type(common::metrics::CONTENT_TYPE).body(text),
         Err(error) => HttpResponse::InternalServerError().body(error.to_string()),
     }
 }

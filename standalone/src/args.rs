@@ -1,6 +1,6 @@
 //! The command line. Every flag has an environment variable; flags win over the configuration file.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
@@ -18,6 +18,11 @@ pub struct Args {
     /// The port that the API listens on; 0 chooses a free one.
     #[arg(long, env = "OXWHISK_PORT", default_value_t = 3233)]
     pub port: u16,
+
+    /// The address and port that /metrics is served on alone, such as 127.0.0.1:9464; without it that is done on
+    /// `--port`.
+    #[arg(long, env = "OXWHISK_METRICS_ADDRESS")]
+    pub metrics_address: Option<SocketAddr>,
 
     /// Where entities and activations are kept.
     #[arg(long, env = "OXWHISK_DATA_DIR", default_value_os_t = common::paths::default_data_dir())]

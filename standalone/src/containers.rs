@@ -12,6 +12,8 @@ use common::shutdown::Shutdown;
 use invoker::container::ContainerRuntime as Runtime;
 use invoker::container::docker::{DockerConfig, DockerRuntime, daemon};
 use invoker::container::process::{ProcessConfig, ProcessRuntime};
+use invoker::metrics::DockerMetrics;
+use prometheus::Registry;
 
 use crate::args::ContainerRuntime;
 use crate::data_dir::DataDir;
@@ -90,6 +92,8 @@ pub struct Needs<'a> {
     pub run: &'a str,
     /// Where the API listens.
     pub api: SocketAddr,
+    /// Where what Docker is asked is counted.
+    pub registry: &'a Registry,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Owns the tasks.
@@ -114,8 +118,9 @@ async fn start_docker(needs: Needs<'_>) -> anyhow::Result<Started> {
     let mut config = DockerConfig::new(needs.data.instance(), needs.run, port);
     config.take(&needs.config.docker)?;
     config.find_images(&needs.config.container_factory);
-    let runtime =
-        DockerRuntime::start(config, needs.clock, needs.tasks).await.context("Docker cannot be used")?;
+    let metrics = DockerMetrics::register(needs.registry)?;
+    let runtime = DockerRuntime::start(config, metrics, needs.clock, needs.tasks);
+    let runtime = runtime.await.context("Docker cannot be used")?;
     let also_listen = Some(SocketAddr::from((runtime.gateway(), port)));
     Ok(Started { runtime: Arc::new(runtime), also_listen })
 }

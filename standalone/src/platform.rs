@@ -19,13 +19,16 @@ use common::entity::id::{ControllerId, InvokerId};
 use common::events::Events;
 use common::journal::{self, Abandoned, Journal};
 use common::manifest::Manifest;
+use common::metrics;
+use common::metrics::shared::{self, SharedMetrics};
 use common::paths;
 use common::readiness::Readiness;
 use common::shutdown::Shutdown;
 use common::signals::Signals;
 use common::store::seal::Secret;
 use common::store::sqlite::SqliteStores;
-use controller::{Controller, Invokers};
+use controller::api::metrics::Shown;
+use controller::{Controller, Invokers, api};
 use invoker::Invoker;
 use invoker::metrics::InvokerMetrics;
 use invoker::pool::keep_alive::fixed::FixedTimes;
@@ -65,7 +68,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let bus: Arc<dyn MessageBus> = Arc::new(MemoryBus::new(config.max_message()));
     let registry = Registry::new();
+    let shared_metrics = SharedMetrics::register(&registry)?;
+    let stores = stores.measured(&shared_metrics.stores);
     let background = Shutdown::new();
+    let shown = Shown::new(registry.clone());
+    let metrics_apart = args.metrics_address.map(metrics::listen).transpose()?;
+    let is_apart = metrics_apart.is_some();
+    if let Some((listener, _)) = metrics_apart {
+        api::metrics::serve(listener, shown.clone(), &background)?;
+    }
     stores.watch(&background);
     // Nobody can read a topic of this process, but its metrics.
     let events = Events::new(&config.user_events, None, &registry, clock.clone(), background.clone())?;
@@ -81,6 +92,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         bus: bus.clone(),
         clock: clock.clone(),
         registry: registry.clone(),
+        shown,
+        metrics_apart: is_apart,
+        shared_metrics: shared_metrics.clone(),
         id: ControllerId::new("0"),
         build: Millis::of_program().date(),
         invokers: Invokers::One,
@@ -96,8 +110,18 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let journal = make_journal(None)?;
     let (bus_too, journal_too) = (bus.clone(), journal.clone());
-    let parts =
-        InvokerParts { config, manifest, data: &data, stores: &stores, bus: bus_too, clock, journal, events };
+    shared::watch_journal(&registry, "invoker", &journal)?;
+    let parts = InvokerParts {
+        config,
+        manifest,
+        data: &data,
+        stores: &stores,
+        bus: bus_too,
+        clock,
+        journal,
+        shared_metrics,
+        events,
+    };
     let mut signals = Signals::new()?;
     let invoker = {
         let mut starting =
@@ -190,6 +214,7 @@ struct InvokerParts<'a> {
     bus: Arc<dyn MessageBus>,
     clock: Arc<dyn Clock>,
     journal: Arc<Journal>,
+    shared_metrics: SharedMetrics,
     events: Events,
 }
 
@@ -207,6 +232,7 @@ async fn start_invoker(
         data: parts.data,
         run: parts.journal.run(),
         api,
+        registry,
         clock: parts.clock.clone(),
         tasks: background.clone(),
     };
@@ -221,6 +247,7 @@ async fn start_invoker(
         }
     }
     let abandoned = take_over(parts.data, |mark| mark != Some(CONTROLLER))?;
+    invoker::metrics::started(registry, 0)?;
     let instance = InvokerId::new(0, parts.config.container_pool.user_memory);
     let invoker = Invoker::start(invoker::Parts {
         instance,
@@ -238,6 +265,7 @@ async fn start_invoker(
         clock: parts.clock,
         patience: background.child(),
         metrics: InvokerMetrics::register(registry)?,
+        shared_metrics: parts.shared_metrics,
         events: parts.events,
     });
     invoker.await

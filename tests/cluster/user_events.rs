@@ -5,6 +5,7 @@ use std::time::Duration;
 use common::bus::kafka::KafkaBus;
 use common::bus::{Inbox, Topic};
 use common::message::event::{EventBody, EventMessage};
+use common::metrics::shared::SharedMetrics;
 use common::shutdown::Shutdown;
 use serde_json::json;
 use tests::fixtures::{ECHO, sequence};
@@ -30,7 +31,9 @@ async fn activations_and_limits_are_told_once_each() {
     let mut settings = Kafka::shared().await.settings();
     settings.topics.user_event.prefix = prefix;
     let shutdown = Shutdown::new();
-    let bus = KafkaBus::connect(&settings, 1 << 20, &shutdown).await.expect("the broker answers");
+    let bus = KafkaBus::connect(&settings, 1 << 20, &SharedMetrics::default().bus, &shutdown)
+        .await
+        .expect("the broker answers");
     let mut inbox = Inbox::open(&bus, &Topic::events(), "test").await.expect("the topic is there");
 
     let me = &world.namespace().await[0];

@@ -14,6 +14,7 @@ use invoker::container::docker::{DockerConfig, DockerRuntime, daemon};
 use invoker::container::process::{ProcessConfig, ProcessRuntime};
 use invoker::container::{Container, ContainerRuntime, ContainerSpec, Pull};
 use invoker::logs::{CollectRequest, CollectedLogs, LogCollector};
+use invoker::metrics::DockerMetrics;
 use serde_json::{Value, json};
 
 /// The image of Python actions.
@@ -67,7 +68,10 @@ impl Site {
         let run = format!("{instance}r");
         let mut config = DockerConfig::new(&instance, &run, free_port());
         change(&mut config);
-        let docker = DockerRuntime::start(config, Arc::new(SystemClock), tasks.clone()).await.unwrap();
+        let docker =
+            DockerRuntime::start(config, DockerMetrics::default(), Arc::new(SystemClock), tasks.clone())
+                .await
+                .unwrap();
         let docker = Arc::new(docker);
         Site { runtime: docker.clone(), run, docker: Some(docker), tasks, instance, directory }
     }

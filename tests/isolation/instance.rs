@@ -10,6 +10,7 @@ use invoker::container::client::{Answer, ResponseLimits, RuntimeClient};
 use invoker::container::docker::firewall::Isolation;
 use invoker::container::docker::{DockerConfig, DockerRuntime};
 use invoker::container::{Container, ContainerRuntime, ContainerSpec, Pull};
+use invoker::metrics::DockerMetrics;
 use serde_json::{Value, json};
 use tests::place;
 
@@ -41,7 +42,10 @@ impl Instance {
         let tasks = Shutdown::new();
         let mut config = DockerConfig::new(&word, format!("{word}r"), place::free_port());
         change(&mut config);
-        let runtime = DockerRuntime::start(config, Arc::new(SystemClock), tasks.clone()).await.unwrap();
+        let runtime =
+            DockerRuntime::start(config, DockerMetrics::default(), Arc::new(SystemClock), tasks.clone())
+                .await
+                .unwrap();
         assert_eq!(runtime.isolation(), &Isolation::Kept);
         Self { runtime: Arc::new(runtime), word, tasks, made: AtomicU32::new(0) }
     }

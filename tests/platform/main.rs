@@ -9,6 +9,7 @@ mod durability;
 mod ending;
 mod fired;
 mod first_steps;
+mod metrics;
 mod overlap;
 mod pool;
 mod start_up;

@@ -30,6 +30,7 @@ use self::reader::Reader;
 use self::topics::Topics;
 use super::{BusError, MessageBus, Receiver, Subscription, Topic};
 use crate::config::kafka::KafkaConfig;
+use crate::metrics::shared::BusMetrics;
 use crate::shutdown::Shutdown;
 
 /// What the broker adds to a message, generously: the head of a batch and that of a record.
@@ -47,6 +48,7 @@ pub struct KafkaBus {
     readers: Mutex<HashMap<(String, String), Shutdown>>,
     tasks: Shutdown,
     closed: AtomicBool,
+    metrics: BusMetrics,
 }
 
 impl KafkaBus {
@@ -55,6 +57,7 @@ impl KafkaBus {
     pub async fn connect(
         config: &KafkaConfig,
         max_message: usize,
+        metrics: &BusMetrics,
         shutdown: &Shutdown,
     ) -> Result<Self, BusError> {
         let timeouts = &config.timeouts;
@@ -68,6 +71,7 @@ impl KafkaBus {
             readers: Mutex::default(),
             tasks: Shutdown::new(),
             closed: AtomicBool::new(false),
+            metrics: metrics.clone(),
         };
         bus.probe.wait(shutdown).await?;
         bus.tasks.spawn("kafka probe", bus.probe.clone().watch(bus.tasks.clone()));
@@ -146,7 +150,8 @@ impl KafkaBus {
             },
             false => group.ends(request).await?.1,
         };
-        let reader = Reader::start(group, start, remembers, receiver)?;
+        let metrics = self.metrics.of(&group.name);
+        let reader = Reader::start(group, start, remembers, receiver, metrics)?;
         place.spawn("kafka reader", reader.run(place.clone(), self.config.timeouts.close));
         Ok(())
     }

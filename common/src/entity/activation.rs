@@ -28,6 +28,10 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Self; 4] =
+        [Self::Success, Self::ApplicationError, Self::DeveloperError, Self::WhiskError];
+
     /// 0 to 3, as stored and sent.
     pub fn code(self) -> u8 {
         match self {

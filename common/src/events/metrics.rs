@@ -4,16 +4,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, Result,
-};
+use prometheus::{GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, Registry, Result};
 
 use crate::config::user_events::UserEvents;
 use crate::entity::activation::Status;
 use crate::message::event::{ActivationEvent, MetricName};
+use crate::metrics::{Maker, SECONDS};
 
-/// The upper bounds of durations, in seconds.
-const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 /// The upper bounds of results, in bytes. Upstream's are multiples of the most that there may be, and tell nothing.
 const BYTES: [f64; 7] = [256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0];
 /// Actions, each for every namespace that invokes it, that have series of their own; each has some eighty.
@@ -74,54 +71,16 @@ impl Labels<'_> {
     }
 }
 
-/// Makes and registers, with those labels.
-struct Maker<'a> {
-    registry: &'a Registry,
-}
-
-impl Maker<'_> {
-    fn counters(&self, name: &str, help: &str, labels: &[String]) -> Result<IntCounterVec> {
-        let made = IntCounterVec::new(Opts::new(name, help), &texts(labels))?;
-        self.registry.register(Box::new(made.clone()))?;
-        Ok(made)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter> {
-        let made = IntCounter::new(name, help)?;
-        self.registry.register(Box::new(made.clone()))?;
-        Ok(made)
-    }
-
-    fn histograms(&self, name: &str, help: &str, bounds: &[f64], labels: &[String]) -> Result<HistogramVec> {
-        let options = HistogramOpts::new(name, help).buckets(bounds.to_vec());
-        let made = HistogramVec::new(options, &texts(labels))?;
-        self.registry.register(Box::new(made.clone()))?;
-        Ok(made)
-    }
-
-    fn histogram(&self, name: &str, help: &str) -> Result<Histogram> {
-        let made = Histogram::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()))?;
-        self.registry.register(Box::new(made.clone()))?;
-        Ok(made)
-    }
-}
-
-fn texts(labels: &[String]) -> Vec<&str> {
-    labels.iter().map(String::as_str).collect()
-}
-
 impl EventMetrics {
     pub(super) fn register(registry: &Registry, settings: &UserEvents) -> Result<Self> {
-        let (maker, labels) = (Maker { registry }, Labels(settings));
+        let (maker, labels) = (Maker::new(registry), Labels(settings));
         let action = labels.of(["namespace", "initiator", "action"]);
         let namespace = labels.of(["namespace"]);
         let made = labels.of(["namespace", "initiator", "action", "kind", "memory"]);
         let status = labels.of(["namespace", "initiator", "action", "status"]);
         let status_code = labels.of(["namespace", "initiator", "action", "status_code"]);
         let seconds = |name: &str, help: &str| maker.histograms(name, help, &SECONDS, &action);
-        let memory =
-            GaugeVec::new(Opts::new("openwhisk_action_memory", "memory limit, MB"), &texts(&action))?;
-        registry.register(Box::new(memory.clone()))?;
+        let global = |name: &str, help: &str| maker.histogram(name, help, &SECONDS);
         Ok(Self {
             activations: maker.counters("openwhisk_action_activations_total", "activations", &made)?,
             cold_starts: maker.counters("openwhisk_action_coldStarts_total", "cold starts", &action)?,
@@ -129,7 +88,7 @@ impl EventMetrics {
             init: seconds("openwhisk_action_initTime_seconds", "initialization, of cold starts")?,
             duration: seconds("openwhisk_action_duration_seconds", "from the start to the end of the code")?,
             size: maker.histograms("openwhisk_action_response_size_bytes", "results", &BYTES, &action)?,
-            memory,
+            memory: maker.gauges("openwhisk_action_memory", "memory limit, MB", &action)?,
             status: maker.counters("openwhisk_action_status", "activations by how they ended", &status)?,
             status_code: maker.counters(
                 "openwhisk_action_status_code",
@@ -161,10 +120,9 @@ impl EventMetrics {
                     &labels.of(["status"]),
                 )?,
                 cold_starts: maker.counter("openwhisk_userevents_global_coldStarts_total", "cold starts")?,
-                wait: maker
-                    .histogram("openwhisk_userevents_global_waitTime_seconds", "from request to container")?,
-                init: maker.histogram("openwhisk_userevents_global_initTime_seconds", "initialization")?,
-                duration: maker.histogram("openwhisk_userevents_global_duration_seconds", "start to end")?,
+                wait: global("openwhisk_userevents_global_waitTime_seconds", "from request to container")?,
+                init: global("openwhisk_userevents_global_initTime_seconds", "initialization")?,
+                duration: global("openwhisk_userevents_global_duration_seconds", "start to end")?,
             },
             dropped: maker
                 .counter("oxwhisk_userevents_dropped_total", "events that the broker did not take in time")?,

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::entity::activation::Activation;
 use crate::entity::id::ActivationId;
 use crate::journal::Journal;
+use crate::metrics::shared::RecordMetrics;
 use crate::store::{ActivationStore, Certainty, StoreError};
 
 /// Records in one write.
@@ -24,7 +26,7 @@ const RETRY: Duration = Duration::from_millis(250);
 const QUEUE: usize = 4096;
 
 enum Order {
-    Store(Box<Activation>),
+    Store(Box<Activation>, Instant),
     Skip(ActivationId),
 }
 
@@ -38,14 +40,15 @@ impl RecordWriter {
         store: Arc<dyn ActivationStore>,
         journal: Arc<Journal>,
         certainty: Certainty,
+        metrics: RecordMetrics,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        (Self(sender), write(store, journal, certainty, receiver))
+        (Self(sender), write(store, journal, certainty, metrics, receiver))
     }
 
     /// Stores a record, soon. Waits while the writer is behind.
     pub async fn store(&self, record: Activation) {
-        self.send(Order::Store(Box::new(record))).await;
+        self.send(Order::Store(Box::new(record), Instant::now())).await;
     }
 
     /// Tells the journal that this activation gets no record.
@@ -64,6 +67,7 @@ async fn write(
     store: Arc<dyn ActivationStore>,
     journal: Arc<Journal>,
     certainty: Certainty,
+    metrics: RecordMetrics,
     mut orders: mpsc::Receiver<Order>,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
@@ -79,16 +83,19 @@ async fn write(
         }
         let mut ids = Vec::with_capacity(batch.len());
         let mut records = Vec::with_capacity(batch.len());
+        let mut handed_over = Vec::with_capacity(batch.len());
         for order in batch.drain(..) {
             match order {
                 Order::Skip(id) => ids.push(id),
-                Order::Store(record) => {
+                Order::Store(record, at) => {
+                    handed_over.push(at);
                     ids.push(record.head.activation_id);
                     records.push(*record);
                 }
             }
         }
         store_batch(&*store, certainty, &records).await;
+        handed_over.into_iter().for_each(|at| metrics.stored(at));
         if let Err(error) = journal.stored(&ids) {
             warn!(%error, "the journal cannot be told what is stored; the next start stores it again: {error}");
         }

@@ -19,6 +19,7 @@ use tokio::sync::broadcast::error::RecvError;
 use self::bounded::Bounded;
 pub use self::identity::IdentityCache;
 use super::{ArtifactStore, Change, EntityKind, Revision, StoreError};
+use crate::metrics::shared::CacheMetrics;
 use crate::shutdown::Shutdown;
 
 /// Ids share so many counters and locks.
@@ -70,21 +71,29 @@ pub struct EntityCache<T> {
     kind: EntityKind,
     flights: Flights,
     state: Mutex<State<T>>,
+    metrics: CacheMetrics,
 }
 
 impl<T: DeserializeOwned + Send + Sync + 'static> EntityCache<T> {
     /// A cache of so many entities of that kind.
-    pub fn new(store: Arc<dyn ArtifactStore>, kind: EntityKind, max_entries: usize) -> Arc<Self> {
+    pub fn new(
+        store: Arc<dyn ArtifactStore>,
+        kind: EntityKind,
+        max_entries: usize,
+        metrics: CacheMetrics,
+    ) -> Arc<Self> {
         let entries = Bounded::new(max_entries);
         let state = State { entries, generations: [0; STRIPES], is_closed: false };
-        Arc::new(Self { store, kind, flights: Flights::default(), state: Mutex::new(state) })
+        Arc::new(Self { store, kind, flights: Flights::default(), state: Mutex::new(state), metrics })
     }
 
     /// The entity of that id. No I/O if it is remembered.
     pub async fn get(&self, id: &str) -> Result<Lookup<T>, StoreError> {
         if let Some(cached) = self.lock().recall(id, None) {
+            self.metrics.hit.inc();
             return Ok(Lookup::Found(cached));
         }
+        self.metrics.miss.inc();
         self.read_once(id, None).await
     }
 
@@ -93,8 +102,10 @@ impl<T: DeserializeOwned + Send + Sync + 'static> EntityCache<T> {
     pub async fn get_at(&self, id: &str, revision: Option<&Revision>) -> Result<Lookup<T>, StoreError> {
         let Some(revision) = revision else { return self.read(id).await };
         if let Some(cached) = self.lock().recall(id, Some(revision)) {
+            self.metrics.hit.inc();
             return Ok(Lookup::Found(cached));
         }
+        self.metrics.miss.inc();
         self.read_once(id, Some(revision)).await
     }
 

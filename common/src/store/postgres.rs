@@ -22,9 +22,10 @@ use self::activations::PostgresActivations;
 use self::database::Database;
 use self::entities::PostgresEntities;
 use self::subjects::PostgresSubjects;
-use super::{ActivationStore, ArtifactStore, StoreError, SubjectStore};
+use super::{ActivationStore, ArtifactStore, StoreError, SubjectStore, measured};
 use crate::clock::{Clock, Millis, SystemClock};
 use crate::config::postgres::PostgresConfig;
+use crate::metrics::shared::StoreMetrics;
 use crate::shutdown::Shutdown;
 
 /// How often partitions are made ahead and old ones dropped.
@@ -62,6 +63,14 @@ impl PostgresStores {
             database,
             retention: config.retention,
         })
+    }
+
+    /// The same, with every call counted and timed.
+    pub fn measured(mut self, metrics: &StoreMetrics) -> Self {
+        self.artifacts = measured::artifacts(self.artifacts, metrics);
+        self.subjects = measured::subjects(self.subjects, metrics);
+        self.activations = measured::activations(self.activations, metrics);
+        self
     }
 
     /// Starts to listen to what other processes write, and to look after the partitions.

@@ -23,7 +23,8 @@ use self::changes::{NOTICES, watch};
 use self::database::{Database, Settings, failed};
 use self::entities::SqliteEntities;
 use self::subjects::SqliteSubjects;
-use super::{ActivationStore, ArtifactStore, Change, StoreError, SubjectStore};
+use super::{ActivationStore, ArtifactStore, Change, StoreError, SubjectStore, measured};
+use crate::metrics::shared::StoreMetrics;
 use crate::paths;
 use crate::shutdown::Shutdown;
 
@@ -71,6 +72,14 @@ impl SqliteStores {
             records,
             changes,
         })
+    }
+
+    /// The same, with every call counted and timed.
+    pub fn measured(mut self, metrics: &StoreMetrics) -> Self {
+        self.artifacts = measured::artifacts(self.artifacts, metrics);
+        self.subjects = measured::subjects(self.subjects, metrics);
+        self.activations = measured::activations(self.activations, metrics);
+        self
     }
 
     /// Starts to notice what other processes write.

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use common::clock::Clock;
 use common::config::Config;
 use common::manifest::Manifest;
-use common::nodes::Members;
 use common::readiness::Readiness;
 use common::store::ActivationStore;
 use common::store::cache::IdentityCache;
 use common::store::seal::Secret;
-use prometheus::Registry;
-use tokio::sync::watch;
+use prometheus::Histogram;
 
 use crate::entities::actions::Actions;
 use crate::entities::packages::Packages;
@@ -22,7 +20,7 @@ use crate::gate::Gate;
 use crate::invoke::Invoke;
 use crate::invoke::trigger::Firing;
 use crate::load_balancer::LoadBalancer;
-use crate::metrics::{BalancerMetrics, HttpMetrics};
+use crate::metrics::HttpMetrics;
 use crate::records::Records;
 
 /// The controller, as handlers see it.
@@ -56,18 +54,14 @@ pub struct App {
     pub activations: Arc<dyn ActivationStore>,
     /// What is in flight, and the invokers.
     pub balancer: Arc<dyn LoadBalancer>,
-    /// Counters of the balancer.
-    pub balancer_metrics: BalancerMetrics,
+    /// How long it takes to find out who asks.
+    pub authentication: Histogram,
     /// Counters of responses.
     pub http_metrics: HttpMetrics,
-    /// All metrics.
-    pub registry: Registry,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// The day it was built.
     pub build: String,
-    /// The live nodes of the installation; none are known where there is one process.
-    pub members: watch::Receiver<Members>,
     /// What must be in order.
     pub readiness: Readiness,
     /// Work that is under way.

@@ -19,6 +19,7 @@ use common::entity::name::EntityName;
 use common::operator;
 use common::store::{IdentityRecord, seal};
 use futures::future::LocalBoxFuture;
+use tokio::time::Instant;
 
 use super::app::App;
 use super::error::ApiError;
@@ -56,20 +57,32 @@ impl FromRequest for Caller {
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let begun = Instant::now();
         let credentials = credentials(request.headers());
         let app = request.app_data::<web::Data<App>>().cloned();
         let transid = request.extensions().get::<TransactionId>().cloned();
         Box::pin(async move {
             let app = app.expect("every server has an app");
             let transid = transid.expect("the frame gives every request an id");
-            let AuthKey { uuid, key } = credentials?;
-            let identity = app.identities.by_uuid(&uuid).await?.ok_or(ApiError::BadCredentials)?;
-            if !seal::matches(&identity.key.digest, &key) || identity.blocked {
-                return Err(ApiError::BadCredentials);
-            }
+            let found = find(&app, credentials).await;
+            app.authentication.observe(begun.elapsed().as_secs_f64());
+            let (identity, key) = found?;
             Ok(Self { identity, transid, key })
         })
     }
+}
+
+/// Whose credentials these are, and the key.
+async fn find(
+    app: &App,
+    credentials: Result<AuthKey, ApiError>,
+) -> Result<(Arc<IdentityRecord>, String), ApiError> {
+    let AuthKey { uuid, key } = credentials?;
+    let identity = app.identities.by_uuid(&uuid).await?.ok_or(ApiError::BadCredentials)?;
+    if !seal::matches(&identity.key.digest, &key) || identity.blocked {
+        return Err(ApiError::BadCredentials);
+    }
+    Ok((identity, key))
 }
 
 /// Whether a request comes from the operator of this controller.

@@ -101,15 +101,6 @@ pub async fn ping() -> HttpResponse {
     answer::text("pong")
 }
 
-/// `GET /metrics`
-pub async fn metrics(app: Data) -> Result<HttpResponse, ApiError> {
-    let in_flight = i64::try_from(app.balancer.in_flight_count()).unwrap_or(i64::MAX);
-    app.balancer_metrics.in_flight.set(in_flight);
-    let text = prometheus::TextEncoder::new().encode_to_string(&app.registry.gather());
-    let text = text.map_err(|error| ApiError::Internal(error.into()))?;
-    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=UTF-8").body(text))
-}
-
 /// `GET /invokers`
 pub async fn invokers(app: Data) -> HttpResponse {
     let invokers = app.balancer.invokers();
@@ -151,17 +142,6 @@ pub async fn can_serve(app: Data) -> HttpResponse {
         true => answer::json(&json!({ "ready": true })),
         false => answer::json_with(StatusCode::SERVICE_UNAVAILABLE, &json!({ "ready": false, "why": why })),
     }
-}
-
-/// `GET /metrics/targets`: where Prometheus finds every controller and invoker, in the form of its HTTP
-/// service discovery (ours).
-pub async fn targets(app: Data) -> HttpResponse {
-    let members = app.members.borrow().clone();
-    let targets = members.iter().map(|member| {
-        let (job, id) = (member.kind.as_str(), member.id.to_string());
-        json!({ "targets": [member.address], "labels": { "job": job, "instance_id": id } })
-    });
-    answer::json(&targets.collect::<Vec<_>>())
 }
 
 /// `POST /disable`: takes no new work from now on; what is in flight goes on. For those who sign in with

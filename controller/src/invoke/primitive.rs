@@ -19,6 +19,7 @@ use common::entity::parameters::{Parameter, Parameters};
 use common::manifest::Manifest;
 use common::message::ack::AckResult;
 use common::message::activation::ActivationMessage;
+use common::metrics::Marker;
 use common::shutdown::Shutdown;
 use common::store::{ActivationStore, StoreError};
 use serde_json::value::RawValue;
@@ -29,7 +30,7 @@ use super::resolve::Resolved;
 use super::{Invocation, InvokeError, Outcome};
 use crate::load_balancer::schedule::Partition;
 use crate::load_balancer::{LoadBalancer, Order, Waiter};
-use crate::metrics::{ActivationMetrics, InvokeMetrics};
+use crate::metrics::{ActivationMetrics, Publishing};
 
 /// Without a word from the invoker the store is asked this often.
 const SLOW_POLL: Duration = Duration::from_secs(15);
@@ -74,6 +75,8 @@ pub struct Primitive {
     pub released: Shutdown,
     /// What is counted.
     pub metrics: ActivationMetrics,
+    /// How long the balancer takes.
+    pub publishing: Publishing,
 }
 
 impl Primitive {
@@ -104,8 +107,7 @@ impl Primitive {
     /// Has an invoker take an action. Whoever stops waiting for this does not stop the activation.
     pub async fn start(&self, invocation: &Invocation<'_>) -> Result<Started, InvokeError> {
         let metrics = self.metrics(invocation.wait);
-        metrics.started.inc();
-        let begun = Instant::now();
+        let begun = metrics.start();
         let action = &invocation.action.action.entity;
         let message = self.message(&invocation.action.parameters(), invocation);
         let id = message.activation_id;
@@ -113,13 +115,16 @@ impl Primitive {
         debug!(activation.id = %id, action.fqn = %message.action, "invoking {} as {id}", message.action);
         let partition = self.partition(&action.exec);
         let order = Order { message, limits: action.limits.clone(), partition };
-        match self.balancer.publish(order).await {
+        let published = self.publishing.start();
+        let outcome = self.balancer.publish(order).await;
+        self.publishing.end(published, &outcome);
+        match outcome {
             Ok(waiter) => {
                 let (wait, is_component) = (invocation.wait, invocation.cause.is_some());
                 Ok(Started { id, namespace, waiter, wait, is_component, begun })
             }
             Err(error) => {
-                metrics.failed.inc();
+                metrics.fail(begun);
                 Err(error.into())
             }
         }
@@ -130,14 +135,14 @@ impl Primitive {
         let (metrics, wait, begun) = (self.metrics(started.wait), started.wait, started.begun);
         let finished = self.wait(started).await;
         match &finished {
-            Ok(None) if wait.is_some() => metrics.failed.inc(),
-            Ok(_) => metrics.finished.observe(begun.elapsed().as_secs_f64()),
-            Err(_) => metrics.failed.inc(),
+            Ok(None) if wait.is_some() => metrics.fail(begun),
+            Ok(_) => metrics.finish(begun),
+            Err(_) => metrics.fail(begun),
         }
         finished
     }
 
-    fn metrics(&self, wait: Option<Duration>) -> &InvokeMetrics {
+    fn metrics(&self, wait: Option<Duration>) -> &Marker {
         if wait.is_some() { &self.metrics.blocking } else { &self.metrics.non_blocking }
     }
 

@@ -102,6 +102,11 @@ impl Dispatch {
         })
     }
 
+    /// An order has found its invoker, or there is none, which was looked for since then.
+    pub fn scheduled(&self, begun: Instant) {
+        self.metrics.scheduling.observe(begun.elapsed().as_secs_f64());
+    }
+
     /// Enters an order and sends it to an invoker; it is struck out if nobody takes it. A booking is in the
     /// book from the first poll on. Whoever stops waiting for this does not stop the order.
     pub async fn send(
@@ -131,7 +136,7 @@ impl Dispatch {
             return Err(BalancerError::NotJournalled(error));
         }
         self.in_flight.open(id, entry);
-        match self.see_through(Topic::invoker(invoker), id, bytes.into()).await {
+        match self.metrics.bus.around(self.see_through(Topic::invoker(invoker), id, bytes.into())).await {
             Ok(()) => {
                 self.metrics.published.inc();
                 Ok(wait)

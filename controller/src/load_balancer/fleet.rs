@@ -5,6 +5,7 @@
 //! the cluster's size takes for writing (`core/controller/.../loadBalancer/ShardingContainerPoolBalancer.scala`,
 //! `ShardingContainerPoolBalancerState`). Time and randomness are handed in.
 
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -36,6 +37,16 @@ struct Members {
     managed: Candidates,
     blackbox: Candidates,
     controllers: u32,
+}
+
+impl Members {
+    /// Where those of a partition are in the list.
+    fn range(&self, partition: Partition) -> Range<usize> {
+        match partition {
+            Partition::Managed => self.managed.range(),
+            Partition::Blackbox => self.blackbox.range(),
+        }
+    }
 }
 
 /// All invokers.
@@ -176,6 +187,13 @@ impl Fleet {
         self.read().list.iter().map(|member| (member.id.clone(), member.health)).collect()
     }
 
+    /// Those of a partition.
+    pub fn list_of(&self, partition: Partition) -> Vec<(InvokerId, InvokerHealth)> {
+        let members = self.read();
+        let range = members.range(partition);
+        members.list[range].iter().map(|member| (member.id.clone(), member.health)).collect()
+    }
+
     /// MB of an invoker that are left to this controller; below zero if more was promised than there is.
     pub fn left(&self, invoker: u32) -> Option<i64> {
         self.read().list.get(invoker as usize).map(|member| member.slots.left())
@@ -210,10 +228,7 @@ impl Fleet {
     /// How many of a partition's invokers are how.
     fn states(&self, partition: Partition) -> String {
         let members = self.read();
-        let range = match partition {
-            Partition::Managed => members.managed.range(),
-            Partition::Blackbox => members.blackbox.range(),
-        };
+        let range = members.range(partition);
         let of = |health| members.list[range.clone()].iter().filter(|member| member.health == health).count();
         let all =
             [InvokerHealth::Up, InvokerHealth::Unhealthy, InvokerHealth::Unresponsive, InvokerHealth::Down];

@@ -119,6 +119,7 @@ mod tests {
     use common::entity::name::{EntityName, Fqn};
     use common::events::Events;
     use common::journal;
+    use common::metrics::shared::RecordMetrics;
     use common::shutdown::Shutdown;
     use common::store::sqlite::SqliteStores;
     use common::store::{ActivationStore, Certainty};
@@ -162,10 +163,20 @@ mod tests {
     async fn run(dir: &std::path::Path) -> Run {
         let journal = Arc::new(Journal::create(dir, 1 << 20, 1 << 20).unwrap());
         let activations = SqliteStores::open(dir).await.unwrap().activations;
-        let (records, writing) = RecordWriter::new(activations.clone(), journal.clone(), Certainty::Presumed);
+        let (records, writing) = RecordWriter::new(
+            activations.clone(),
+            journal.clone(),
+            Certainty::Presumed,
+            RecordMetrics::default(),
+        );
         let shutdown = Shutdown::new();
         shutdown.spawn("records", writing);
-        let (known, writing) = RecordWriter::new(activations.clone(), journal.clone(), Certainty::Known);
+        let (known, writing) = RecordWriter::new(
+            activations.clone(),
+            journal.clone(),
+            Certainty::Known,
+            RecordMetrics::default(),
+        );
         shutdown.spawn("known records", writing);
         let (clock, levels) = (Arc::new(VirtualClock::at(NOW)), ActivationConfig::default());
         let own = Records::new(journal.clone(), known, levels.clone(), clock.clone(), Events::default());

@@ -26,6 +26,7 @@ use super::fleet::Fleet;
 use super::health::{Effect, Outcome, is_old};
 use super::in_flight::Entry;
 use super::ledger::{Ledger, Left};
+use super::schedule::Partition;
 use super::test_action::TestActions;
 use super::{BalancerError, InvokerHealth, LoadBalancer, Order, Waiter};
 use crate::metrics::{BalancerMetrics, FleetMetrics};
@@ -110,7 +111,10 @@ impl Sharding {
 #[async_trait]
 impl LoadBalancer for Sharding {
     async fn publish(&self, order: Order) -> Result<Option<Waiter>, BalancerError> {
-        let booking = self.supervisor.fleet.book(&order, |count| rand::rng().random_range(0..count))?;
+        let begun = Instant::now();
+        let booking = self.supervisor.fleet.book(&order, |count| rand::rng().random_range(0..count));
+        self.dispatch.scheduled(begun);
+        let booking = booking?;
         // Nothing waits between the booking and its entry in the book.
         self.dispatch.send(booking.invoker, order, Some(booking)).await
     }
@@ -129,6 +133,10 @@ impl LoadBalancer for Sharding {
 
     fn invokers(&self) -> Vec<(InvokerId, InvokerHealth)> {
         self.supervisor.fleet.list()
+    }
+
+    fn invokers_of(&self, partition: Partition) -> Vec<(InvokerId, InvokerHealth)> {
+        self.supervisor.fleet.list_of(partition)
     }
 }
 

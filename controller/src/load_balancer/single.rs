@@ -77,7 +77,10 @@ impl Single {
 #[async_trait]
 impl LoadBalancer for Single {
     async fn publish(&self, order: Order) -> Result<Option<Waiter>, BalancerError> {
-        let invoker = self.usable().await?;
+        let begun = Instant::now();
+        let invoker = self.usable().await;
+        self.dispatch.scheduled(begun);
+        let invoker = invoker?;
         self.dispatch.send(invoker, order, None).await
     }
 

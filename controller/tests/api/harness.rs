@@ -109,6 +109,7 @@ impl Whisk {
         let key = AuthKey { uuid: "uuid-guest".into(), key: "k".repeat(64) };
         sign_up(&stores, &folder, "guest", false, &[("guest", &key)]).await;
         stores.subjects.put_limits("guest", &limits).await.unwrap();
+        let registry = prometheus::Registry::new();
         let parts = Parts {
             config: Arc::new(config),
             manifest: Arc::new(Manifest::parse(MANIFEST).unwrap()),
@@ -118,7 +119,10 @@ impl Whisk {
             activations: stores.activations.clone(),
             bus: bus.clone(),
             clock: Arc::new(SystemClock),
-            registry: prometheus::Registry::new(),
+            registry: registry.clone(),
+            shown: controller::api::metrics::Shown::new(registry),
+            metrics_apart: false,
+            shared_metrics: common::metrics::shared::SharedMetrics::default(),
             id: ControllerId::new("0"),
             build: "2026-01-31".into(),
             invokers: Invokers::One,

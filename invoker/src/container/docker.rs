@@ -41,6 +41,7 @@ use self::pull::{Login, Pulls};
 use crate::container::{
     BuildError, BuildSpec, Builder, Container, ContainerRuntime, ContainerSpec, CreateError, RuntimeError,
 };
+use crate::metrics::DockerMetrics;
 
 /// On containers and networks: the platform instance that they belong to.
 pub const LABEL_INSTANCE: &str = "oxwhisk.instance";
@@ -159,10 +160,11 @@ impl DockerRuntime {
     /// Connects, removes what earlier runs of this instance left, makes the network and the firewall.
     pub async fn start(
         config: DockerConfig,
+        metrics: DockerMetrics,
         clock: Arc<dyn Clock>,
         tasks: Shutdown,
     ) -> Result<Self, RuntimeError> {
-        let daemon = Daemon::connect(config.host.as_deref()).await?;
+        let daemon = Daemon::connect(config.host.as_deref()).await?.measured(metrics);
         let debris = daemon.labelled(LABEL_INSTANCE, &config.instance).await?;
         let removed = daemon.remove_all(debris).await?;
         if removed > 0 {

@@ -58,6 +58,15 @@ enum Waiter<J> {
     Reservation(ReservationNo, u64),
 }
 
+impl<J: Wanting> Waiter<J> {
+    fn memory_mb(&self) -> u64 {
+        match self {
+            Self::Job(job) => job.want().memory_mb,
+            Self::Reservation(_, memory_mb) => *memory_mb,
+        }
+    }
+}
+
 /// What a job found; the words are upstream's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
@@ -329,6 +338,7 @@ impl<J: Wanting> PoolState<J> {
         let (prewarmed, prewarmed_mb) = self.stem_cells.standing();
         Standing {
             waiting: self.waiting.len(),
+            waiting_mb: self.waiting.iter().map(Waiter::memory_mb).sum(),
             containers: self.slots.len(),
             used_mb: self.used_mb,
             idle: self.idle.len(),
@@ -531,6 +541,8 @@ impl<J: Wanting> PoolState<J> {
 pub struct Standing {
     /// Jobs and reservations that wait for room.
     pub waiting: usize,
+    /// The memory that they want, MB.
+    pub waiting_mb: u64,
     /// Containers, those that go included.
     pub containers: usize,
     /// Memory of all containers and reservations, MB.

@@ -22,6 +22,7 @@ use super::decide::Effect;
 use super::keep_alive::{Demand, KeepAlive};
 use super::stem_cells::{CellNo, Cells, StemCells};
 use crate::job::Job;
+use crate::metrics::InvokerMetrics;
 
 /// The rest after stem cells that failed: doubled from the first to the last.
 const REST_FIRST: Duration = Duration::from_secs(1);
@@ -85,6 +86,13 @@ impl Keeper {
             Cells::new(plan.image.as_str().into(), plan.memory_mb, ttl, wanted)
         };
         StemCells::new(self.plans.iter().map(cells).collect())
+    }
+
+    /// Tells which kinds there are.
+    pub fn announce(&self, metrics: &InvokerMetrics) {
+        for plan in &self.plans {
+            metrics.stem_cells(&plan.kind, plan.memory_mb);
+        }
     }
 
     /// What a stem cell of this kind is made of.

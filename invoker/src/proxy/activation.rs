@@ -10,7 +10,6 @@ use bytes::Bytes;
 use common::clock::Millis;
 use common::entity::activation::{Activation, Response, Status};
 use common::message::event::EventOwner;
-use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use super::shell::Shell;
@@ -19,7 +18,7 @@ use crate::container::EndCause;
 use crate::container::client::{Answer, CallError, ResponseLimits};
 use crate::context::Context;
 use crate::job::{Arguments, Initialization, Job};
-use crate::logs::{CollectRequest, Ending};
+use crate::logs::{CollectRequest, CollectedLogs, Ending};
 use crate::response::{self, ABNORMAL_RUN, Call};
 use common::record::{self, Times};
 
@@ -61,7 +60,7 @@ pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, 
     let body = Bytes::from(body);
     drop(code);
     shell.logs.begin(job.message.activation_id);
-    let begun = Instant::now();
+    let begun = context.metrics.init.start();
     let outcome = tokio::select! {
         outcome = async {
             match shell.is_stem_cell {
@@ -73,6 +72,7 @@ pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, 
             Err(CallError::Lost(anyhow::anyhow!("the container ended before it answered"))),
     };
     let elapsed = begun.elapsed();
+    context.metrics.init.end(begun, &outcome);
     let stale = shell.is_stem_cell && matches!(outcome, Err(CallError::Refused(_)));
     if stale || response::refuses(&outcome) {
         return refused(context, shell, job);
@@ -117,9 +117,10 @@ pub async fn run(context: &Context, shell: &Shell, job: Job, after: After) -> Ev
     let body = Bytes::from(job.run_body(&arguments, deadline(start, limit)));
     drop(arguments);
     shell.logs.begin(job.message.activation_id);
-    let begun = Instant::now();
+    let begun = context.metrics.run.start();
     let outcome = shell.client.run(body, limit, sizes).await;
     let elapsed = begun.elapsed();
+    context.metrics.run.end(begun, &outcome);
     let stale = after == After::Idleness && matches!(outcome, Err(CallError::Refused(_)));
     if stale || response::refuses(&outcome) {
         return refused(context, shell, job);
@@ -164,6 +165,7 @@ async fn answer_with(context: &Context, job: &Job, times: Times, response: Respo
     conclude(context, job, &record);
     context.acks.combined(&job.message, &record);
     context.events.ended(&record, EventOwner::of(&job.message.user));
+    context.metrics.ended(record.response.status);
     store(context, job, record).await;
 }
 
@@ -233,7 +235,7 @@ async fn finish(
     let request = CollectRequest { activation, limit_bytes, ending, developer_error };
     let nothing_to_wait_for = limit_bytes == 0 || ending == Ending::Bytes(0, 0);
     let logs = if nothing_to_wait_for {
-        let logs = shell.logs.collect(request).await;
+        let logs = collect(context, shell, request).await;
         if message.blocking {
             context.acks.combined(message, &record);
         } else {
@@ -244,7 +246,7 @@ async fn finish(
         if message.blocking {
             context.acks.result(message, &record);
         }
-        let logs = shell.logs.collect(request).await;
+        let logs = collect(context, shell, request).await;
         context.acks.completion(message, status);
         logs
     };
@@ -254,6 +256,16 @@ async fn finish(
     context.metrics.ended(status);
     store(context, job, record).await;
     if keep { Keep::Yes } else { Keep::No }
+}
+
+async fn collect(context: &Context, shell: &Shell, request: CollectRequest) -> CollectedLogs {
+    let begun = context.metrics.logs.start();
+    let logs = shell.logs.collect(request).await;
+    match logs.failed {
+        false => context.metrics.logs.finish(begun),
+        true => context.metrics.logs.fail(begun),
+    }
+    logs
 }
 
 fn conclude(context: &Context, job: &Job, record: &Activation) {

@@ -12,6 +12,7 @@ use common::bus::MessageBus;
 use common::bus::kafka::KafkaBus;
 use common::bus::memory::MAX_MESSAGE;
 use common::config::kafka::KafkaConfig;
+use common::metrics::shared::SharedMetrics;
 use common::shutdown::Shutdown;
 use tests::services::kafka::Kafka;
 
@@ -45,5 +46,7 @@ impl Place for Broker {
 }
 
 async fn connect(config: &KafkaConfig) -> KafkaBus {
-    soon(KafkaBus::connect(config, MAX_MESSAGE, &Shutdown::new())).await.unwrap()
+    soon(KafkaBus::connect(config, MAX_MESSAGE, &SharedMetrics::default().bus, &Shutdown::new()))
+        .await
+        .unwrap()
 }

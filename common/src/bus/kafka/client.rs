@@ -24,6 +24,9 @@ pub const PARTITION: i32 = 0;
 /// How long one question to the broker may take before it is asked again.
 const TRY: Duration = Duration::from_secs(5);
 
+/// How long one may take whose answer is not waited for.
+const GLANCE: Duration = Duration::from_secs(1);
+
 /// Between two questions that fail.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -172,6 +175,16 @@ impl Group {
             Ok((u64::try_from(oldest).unwrap_or_default(), u64::try_from(next).unwrap_or_default()))
         };
         self.ask("find the ends of", patience, ask).await
+    }
+
+    /// The offset of the next message that is written. What waits for the answer may be dropped.
+    pub fn end(&self) -> impl Future<Output = KafkaResult<u64>> + Send + use<> {
+        let (consumer, name) = (self.consumer.clone(), self.name.clone());
+        let work = tokio::task::spawn_blocking(move || consumer.fetch_watermarks(&name, PARTITION, GLANCE));
+        async move {
+            let (_, next) = work.await.unwrap_or(Err(KafkaError::Canceled))?;
+            Ok(u64::try_from(next).unwrap_or_default())
+        }
     }
 
     async fn ask<T: Send + 'static>(

@@ -22,7 +22,8 @@ use tracing::{debug, info, warn};
 use super::super::{BusError, Delivery, Receiver};
 use super::client::{self, Context, Group, PARTITION};
 use super::ledger::{Ledger, Message};
-use crate::clock::Millis;
+use crate::clock::{Clock, Millis, SystemClock};
+use crate::metrics::shared::TopicMetrics;
 use crate::shutdown::Shutdown;
 
 /// How long what was accepted is gathered before it is committed: a commit costs the broker as much as a
@@ -34,6 +35,9 @@ const COMMIT_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long what was refused is held.
 const HOLD: Duration = Duration::from_millis(100);
+
+/// Between two looks at how far behind a reader is.
+const MEASURE: Duration = Duration::from_secs(10);
 
 /// Messages that are handed out in one go.
 const AT_ONCE: usize = 64;
@@ -50,9 +54,13 @@ pub struct Reader {
     /// The commit that is under way, and of what.
     committing: Option<(u64, BoxFuture<'static, KafkaResult<()>>)>,
     commit_at: Option<Instant>,
+    /// The question that is under way where the topic ends.
+    measuring: Option<BoxFuture<'static, KafkaResult<u64>>>,
+    measure_at: Instant,
     again_at: Option<Instant>,
     /// The message that holds up the others, once that was said.
     held: Option<u64>,
+    metrics: TopicMetrics,
 }
 
 /// What deliveries tell their reader.
@@ -75,6 +83,7 @@ impl Reader {
         start: u64,
         remembers: bool,
         receiver: Arc<dyn Receiver>,
+        metrics: TopicMetrics,
     ) -> Result<Self, BusError> {
         let task = || format!("let {} be read", group.name);
         // Before anything can come by the other way.
@@ -92,8 +101,11 @@ impl Reader {
             committed: start,
             committing: None,
             commit_at: None,
+            measuring: None,
+            measure_at: Instant::now(),
             again_at: None,
             held: None,
+            metrics,
         })
     }
 
@@ -108,10 +120,19 @@ impl Reader {
                 Some((_, commit)) => Either::Left(commit),
                 None => Either::Right(pending()),
             };
+            let is_measuring = self.measuring.is_some();
+            let end = match &mut self.measuring {
+                Some(end) => Either::Left(end),
+                None => Either::Right(pending()),
+            };
             tokio::select! {
                 biased;
                 () = place.requested() => break,
                 result = commit => self.committed(result),
+                end = end => self.measured(end),
+                () = sleep_until(self.measure_at), if !is_measuring => {
+                    self.measuring = Some(self.group.end().boxed());
+                }
                 () = at(self.commit_at) => self.commit(),
                 () = at(self.again_at) => self.hand_out_again(),
                 () = shared.changed.notified() => {}
@@ -169,6 +190,15 @@ impl Reader {
         }
     }
 
+    /// Notes how many messages there are that are not accepted. What the broker does not say is not known.
+    fn measured(&mut self, end: KafkaResult<u64>) {
+        (self.measuring, self.measure_at) = (None, Instant::now() + MEASURE);
+        if let Ok(end) = end {
+            let accepted = self.shared.ledger().accepted().max(self.committed);
+            self.metrics.lag.set(end.saturating_sub(accepted) as f64);
+        }
+    }
+
     /// Hands out the message, and others that have come with it.
     fn hand_out(&self, first: Message) {
         let mut messages = self.queue.stream();
@@ -184,6 +214,9 @@ impl Reader {
 
     fn deliver(&self, message: Message) {
         self.shared.ledger().hand_out(message.offset);
+        if let Some(written) = message.written {
+            self.metrics.delay.observe(SystemClock.now().since(written) as f64 / 1000.0);
+        }
         self.receiver.receive(Box::new(KafkaDelivery { message, shared: Some(self.shared.clone()) }));
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::bounded::Bounded;
 use super::{Flights, obey};
+use crate::metrics::shared::CacheMetrics;
 use crate::shutdown::Shutdown;
 use crate::store::{Change, IdentityRecord, StoreError, SubjectStore};
 
@@ -87,18 +88,19 @@ pub struct IdentityCache {
     subjects: Arc<dyn SubjectStore>,
     flights: Flights,
     state: Mutex<State>,
+    metrics: CacheMetrics,
 }
 
 impl IdentityCache {
     /// A cache of so many identities, and of as many unknown ones, for uuids and for namespaces each.
-    pub fn new(subjects: Arc<dyn SubjectStore>, max_entries: usize) -> Arc<Self> {
+    pub fn new(subjects: Arc<dyn SubjectStore>, max_entries: usize, metrics: CacheMetrics) -> Arc<Self> {
         let state = State {
             by_uuid: Side::new(max_entries),
             by_namespace: Side::new(max_entries),
             generation: 0,
             is_closed: false,
         };
-        Arc::new(Self { subjects, flights: Flights::default(), state: Mutex::new(state) })
+        Arc::new(Self { subjects, flights: Flights::default(), state: Mutex::new(state), metrics })
     }
 
     /// The identity that credentials name by their uuid. No I/O if it is remembered.
@@ -115,8 +117,10 @@ impl IdentityCache {
     async fn find(&self, key: Key<'_>) -> Result<Option<Arc<IdentityRecord>>, StoreError> {
         let text = key.text();
         if let Some(remembered) = self.lock().side(key).recall(text) {
+            self.metrics.hit.inc();
             return Ok(remembered);
         }
+        self.metrics.miss.inc();
         let _flight = self.flights.of(text).lock().await;
         let generation = {
             let mut state = self.lock();

@@ -13,6 +13,7 @@ use super::super::{Document, EntityQuery, KeyRecord, Stored, SubjectRecord, Writ
 use super::*;
 use crate::clock::Millis;
 use crate::entity::name::{EntityName, EntityPath};
+use crate::metrics::shared::CacheMetrics;
 
 /// A store that counts reads and, while it has no permits, holds what was read at the gate.
 struct Gated {
@@ -71,7 +72,7 @@ impl Fixture {
             reads: AtomicUsize::new(0),
             gate: Semaphore::new(1_000),
         });
-        let cache = EntityCache::new(gated.clone(), EntityKind::Action, max_entries);
+        let cache = EntityCache::new(gated.clone(), EntityKind::Action, max_entries, CacheMetrics::default());
         Self { stores, gated, cache, _folder: folder }
     }
 
@@ -205,7 +206,7 @@ async fn it_obeys_changes_of_this_process_and_of_others() {
 async fn identities_known_and_unknown_are_remembered_until_a_change() {
     let fixture = Fixture::new(10).await;
     let subjects = fixture.stores.subjects.clone();
-    let cache = IdentityCache::new(subjects.clone(), 10);
+    let cache = IdentityCache::new(subjects.clone(), 10, CacheMetrics::default());
     let shutdown = Shutdown::new();
     shutdown.spawn("follow", cache.clone().follow(shutdown.clone()));
     tokio::task::yield_now().await;

@@ -77,7 +77,7 @@ pub struct Claim {
     pub kind: NodeKind,
     /// A name that gets the same id again, unless another node was given it meanwhile.
     pub name: Option<String>,
-    /// `host:port` of its HTTP server.
+    /// `host:port` where its metrics are.
     pub address: String,
     /// The marks of nodes that are known to be dead.
     pub inherits: Vec<NodeMark>,

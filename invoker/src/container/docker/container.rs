@@ -117,7 +117,9 @@ impl DockerContainer {
     }
 
     async fn state(&self, was_short: bool) -> Option<EndCause> {
-        match timeout(LOOK_LIMIT, self.daemon.docker.inspect_container(&self.id, None)).await {
+        let looking =
+            self.daemon.metrics.inspect.around(self.daemon.docker.inspect_container(&self.id, None));
+        match timeout(LOOK_LIMIT, looking).await {
             Ok(Ok(inspected)) => inspected.state.map(|state| judge(&state, was_short, self.framing)),
             Ok(Err(error)) if status_of(&error) == Some(404) => Some(EndCause::Exited(None)),
             Ok(Err(error)) => {
@@ -172,7 +174,7 @@ impl Container for DockerContainer {
 
     async fn suspend(&self) -> Result<(), RuntimeError> {
         if let Some(cgroup) = &self.cgroup {
-            match cgroup.freeze().await {
+            match self.daemon.metrics.freeze.around(cgroup.freeze()).await {
                 Ok(()) => {
                     *self.suspension() = Suspension::Frozen;
                     self.disk.stands_still(true);
@@ -183,7 +185,9 @@ impl Container for DockerContainer {
                 }
             }
         }
-        self.daemon.docker.pause_container(&self.id).await.map_err(Daemon::fault("pause", &self.name))?;
+        let pausing = self.daemon.docker.pause_container(&self.id);
+        let paused = self.daemon.metrics.pause.around(pausing).await;
+        paused.map_err(Daemon::fault("pause", &self.name))?;
         *self.suspension() = Suspension::Paused;
         self.disk.stands_still(true);
         Ok(())
@@ -199,10 +203,14 @@ impl Container for DockerContainer {
                 return Err(RuntimeError::failed("thaw", &self.name, why));
             }
             (Suspension::Frozen, Some(cgroup)) => {
-                cgroup.thaw().map_err(|error| RuntimeError::failed("thaw", &self.name, error))?;
+                let begun = self.daemon.metrics.thaw.start();
+                let thawed = cgroup.thaw();
+                self.daemon.metrics.thaw.end(begun, &thawed);
+                thawed.map_err(|error| RuntimeError::failed("thaw", &self.name, error))?;
             }
             (Suspension::Paused | Suspension::Frozen, _) => {
-                let unpaused = self.daemon.docker.unpause_container(&self.id).await;
+                let unpausing = self.daemon.docker.unpause_container(&self.id);
+                let unpaused = self.daemon.metrics.unpause.around(unpausing).await;
                 unpaused.map_err(Daemon::fault("unpause", &self.name))?;
             }
         }
@@ -228,7 +236,8 @@ impl Container for DockerContainer {
             cpu_shares: Some(i64::try_from(cpu_shares).unwrap_or(i64::MAX)),
             ..Default::default()
         };
-        let updated = self.daemon.docker.update_container(&self.id, update).await;
+        let updating = self.daemon.docker.update_container(&self.id, update);
+        let updated = self.daemon.metrics.update.around(updating).await;
         updated.map_err(Daemon::fault("update", &self.name))
     }
 

@@ -48,12 +48,14 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
         Some(source) => CreateError::ImagePull { image: spec.image.clone(), source },
         None => CreateError::Provision(error),
     };
-    let docker = &runtime.daemon.docker;
+    let Daemon { docker, metrics } = &runtime.daemon;
     let inspected = match spec.pull {
         // As `docker run` does.
         Pull::Never => present(runtime, &spec.image).await,
         Pull::Always | Pull::TryAlways => {
-            docker.inspect_image(&spec.image).await.map_err(Daemon::fault("inspect image", &spec.image))
+            let inspecting = docker.inspect_image(&spec.image);
+            let inspected = metrics.inspect.around(inspecting).await;
+            inspected.map_err(Daemon::fault("inspect image", &spec.image))
         }
     };
     let image = match inspected {
@@ -77,6 +79,7 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
         host.storage_opt = storage.map(|size| HashMap::from([("size".to_owned(), size)]));
     }
     let options = CreateContainerOptionsBuilder::new().name(&veiled(&runtime.config.run, &spec.name)).build();
+    let begun = metrics.run.start();
     let created = match docker.create_container(Some(options.clone()), body.clone()).await {
         Err(error) if runtime.disks.is_refused(&error.to_string()) => {
             body.host_config.iter_mut().for_each(|host| host.storage_opt = None);
@@ -87,9 +90,14 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
     let id = match created {
         Ok(created) => created.id,
         // Without an answer it may be there or not; if it is, it is a stray when the daemon is back.
-        Err(error) => return Err(blame(Daemon::fault("create container", &spec.name)(error), tolerated)),
+        Err(error) => {
+            metrics.run.fail(begun);
+            return Err(blame(Daemon::fault("create container", &spec.name)(error), tolerated));
+        }
     };
-    match start(runtime, spec, &id).await {
+    let started = start(runtime, spec, &id).await;
+    metrics.run.end(begun, &started);
+    match started {
         Ok((logs, cgroup)) => {
             let daemon = runtime.daemon.clone();
             let output = Output { framing, marks: marks(&image), logs };
@@ -111,10 +119,11 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
 
 /// An image of ours, which is pulled if it is not here.
 pub async fn present(runtime: &DockerRuntime, image: &str) -> Result<ImageInspect, RuntimeError> {
-    let inspected = match runtime.daemon.docker.inspect_image(image).await {
+    let Daemon { docker, metrics } = &runtime.daemon;
+    let inspected = match metrics.inspect.around(docker.inspect_image(image)).await {
         Err(error) if status_of(&error) == Some(404) => {
             runtime.pulls.pull(&runtime.daemon, image).await?;
-            runtime.daemon.docker.inspect_image(image).await
+            metrics.inspect.around(docker.inspect_image(image)).await
         }
         other => other,
     };
@@ -162,7 +171,8 @@ async fn start(
         return Ok((logs, Some(cgroup)));
     }
     // It lies in no usual place: its main process may tell.
-    let inspected = docker.inspect_container(id, None).await.map_err(fault("inspect"))?;
+    let inspecting = runtime.daemon.metrics.inspect.around(docker.inspect_container(id, None));
+    let inspected = inspecting.await.map_err(fault("inspect"))?;
     let pid = inspected.state.and_then(|state| state.pid).filter(|pid| *pid > 0);
     Ok((logs, pid.and_then(|pid| cgroup(id, Some(pid)))))
 }

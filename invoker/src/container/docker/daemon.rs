@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::container::RuntimeError;
+use crate::metrics::DockerMetrics;
 
 /// For the answer to one request (upstream's limit for most of its commands).
 const LIMIT: Duration = Duration::from_secs(60);
@@ -26,6 +27,8 @@ const REMOVALS: usize = 8;
 pub struct Daemon {
     /// Bollard's client.
     pub docker: Docker,
+    /// What it is asked for.
+    pub metrics: DockerMetrics,
 }
 
 impl Daemon {
@@ -38,7 +41,12 @@ impl Daemon {
         let at = host.unwrap_or("the default socket");
         let client = client.map_err(Self::fault("reach Docker at", at))?.with_timeout(LIMIT);
         let docker = client.negotiate_version().await.map_err(Self::fault("reach Docker at", at))?;
-        Ok(Self { docker })
+        Ok(Self { docker, metrics: DockerMetrics::default() })
+    }
+
+    /// The same, counted there.
+    pub fn measured(self, metrics: DockerMetrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// Sorts an error.
@@ -63,7 +71,7 @@ impl Daemon {
     /// Removes a container by force; one that is gone or going is no error.
     pub async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        match self.docker.remove_container(id, Some(options)).await {
+        match self.metrics.rm.around(self.docker.remove_container(id, Some(options))).await {
             Err(error) if !matches!(status_of(&error), Some(404 | 409)) => {
                 Err(Self::fault("remove container", id)(error))
             }
@@ -75,7 +83,7 @@ impl Daemon {
     pub async fn labelled(&self, label: &str, value: &str) -> Result<Vec<ContainerSummary>, RuntimeError> {
         let filters = HashMap::from([("label", vec![format!("{label}={value}")])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let listed = self.docker.list_containers(Some(options)).await;
+        let listed = self.metrics.ps.around(self.docker.list_containers(Some(options))).await;
         listed.map_err(Self::fault("list the containers of", value))
     }
 

@@ -87,7 +87,8 @@ impl Pulls {
         let under_way = Arc::clone(&self.under_way);
         let login = self.logins.iter().find(|login| login.is_for(&image)).cloned();
         let pull = async move {
-            let result = match timeout(LIMIT, fetch(&daemon, &image, login)).await {
+            let fetching = daemon.metrics.pull.around(fetch(&daemon, &image, login));
+            let result = match timeout(LIMIT, fetching).await {
                 Ok(result) => result.map_err(|error| Arc::from(error.to_string())),
                 Err(_) => Err(Arc::from(format!("it takes longer than {} s", LIMIT.as_secs()))),
             };

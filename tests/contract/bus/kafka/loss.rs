@@ -8,6 +8,7 @@ use bytes::Bytes;
 use common::bus::kafka::KafkaBus;
 use common::bus::memory::MAX_MESSAGE;
 use common::bus::{BusError, Inbox, MessageBus, Topic};
+use common::metrics::shared::SharedMetrics;
 use common::shutdown::Shutdown;
 use tests::services::kafka::Kafka;
 use tests::wait;
@@ -25,10 +26,13 @@ async fn whoever_starts_waits_for_the_broker() {
     let (shutdown, tasks) = (Shutdown::new(), Shutdown::new());
     let connecting = {
         let (config, shutdown) = (config.clone(), shutdown.clone());
-        tasks.spawn("connect", async move { KafkaBus::connect(&config, MAX_MESSAGE, &shutdown).await })
+        tasks.spawn("connect", async move {
+            KafkaBus::connect(&config, MAX_MESSAGE, &SharedMetrics::default().bus, &shutdown).await
+        })
     };
     let given_up = Shutdown::new();
-    let waiting = KafkaBus::connect(&config, MAX_MESSAGE, &given_up);
+    let metrics = SharedMetrics::default().bus;
+    let waiting = KafkaBus::connect(&config, MAX_MESSAGE, &metrics, &given_up);
     let stop = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         given_up.request();

@@ -1,0 +1,93 @@
+//! `/metrics` and `/metrics/targets`: on the API's port, or alone on an address of their own, where whoever reaches the
+//! API is not to read them.
+
+use std::net::TcpListener;
+use std::sync::{Arc, OnceLock};
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use common::metrics::{self, CONTENT_TYPE};
+use common::nodes::Members;
+use common::shutdown::Shutdown;
+use prometheus::Registry;
+use serde_json::json;
+use tokio::sync::watch;
+use tracing::error;
+
+use super::answer;
+use super::error::ApiError;
+
+/// What is shown. It can be read before the controller has its place.
+pub struct Shown {
+    registry: Registry,
+    members: OnceLock<watch::Receiver<Members>>,
+}
+
+impl Shown {
+    /// What is registered there, by this process and by none other yet.
+    pub fn new(registry: Registry) -> Arc<Self> {
+        Arc::new(Self { registry, members: OnceLock::new() })
+    }
+
+    /// From now on it is known who else is there.
+    pub fn know(&self, members: watch::Receiver<Members>) {
+        // Who tells it twice says the same.
+        let _ = self.members.set(members);
+    }
+
+    fn metrics(&self) -> HttpResponse {
+        match metrics::text(&self.registry) {
+            Ok(text) => HttpResponse::Ok().content_type(CONTENT_TYPE).body(text),
+            Err(error) => {
+                error!("the metrics cannot be shown: {error}");
+                HttpResponse::InternalServerError().finish()
+            }
+        }
+    }
+
+    /// Prometheus keeps what it knew as long as nobody answers.
+    fn targets(&self) -> HttpResponse {
+        let Some(members) = self.members.get() else { return HttpResponse::ServiceUnavailable().finish() };
+        let members = members.borrow().clone();
+        let targets = members.iter().map(|member| {
+            let (job, id) = (member.kind.as_str(), member.id.to_string());
+            json!({ "targets": [member.address], "labels": { "job": job, "instance_id": id } })
+        });
+        answer::json(&targets.collect::<Vec<_>>())
+    }
+}
+
+/// `GET /metrics`; no path at all where that has an address of its own.
+pub async fn show(shown: Option<web::Data<Shown>>) -> Result<HttpResponse, ApiError> {
+    shown.map(|shown| shown.metrics()).ok_or(ApiError::Unrouted)
+}
+
+/// `GET /metrics/targets`: where Prometheus finds every controller and invoker, in the form of its HTTP
+/// service discovery (ours).
+pub async fn targets(shown: Option<web::Data<Shown>>) -> Result<HttpResponse, ApiError> {
+    shown.map(|shown| shown.targets()).ok_or(ApiError::Unrouted)
+}
+
+/// Serves them alone on a listener until the shutdown.
+pub fn serve(listener: TcpListener, shown: Arc<Shown>, shutdown: &Shutdown) -> std::io::Result<()> {
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::from(shown.clone()))
+            .route("/metrics", web::get().to(show))
+            .route("/metrics/targets", web::get().to(targets))
+    });
+    let server = server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run();
+    let (handle, stop) = (server.handle(), shutdown.clone());
+    shutdown.spawn("metrics", async move {
+        let stopping = async {
+            stop.requested().await;
+            handle.stop(false).await;
+        };
+        tokio::select! {
+            served = server => if let Err(error) = served {
+                error!("the metrics are not served any more: {error}");
+            },
+            () = stopping => {}
+        }
+    });
+    Ok(())
+}
