@@ -9,7 +9,9 @@ mod docker_registry;
 mod images;
 mod kafka;
 mod postgres;
+mod prometheus;
 mod test;
+mod unpacked;
 
 use clap::{Parser, Subcommand};
 use images::Wanted;

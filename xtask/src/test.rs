@@ -1,15 +1,15 @@
 //! `cargo xtask test`: brings up what the suites need, runs them, and takes down what it started.
 //!
-//! On a bare machine that is the Docker daemon, the runtime images, PostgreSQL's binaries, Kafka with its Java, and
-//! clients from their package registries. What users and clients see is judged in both forms, the embedded one with
-//! actions as local processes where the distributed one has containers; all else runs with containers. With
-//! `--all` everything about the embedded form runs with both.
+//! On a bare machine that is the Docker daemon, the runtime images, PostgreSQL's binaries, Kafka with its Java,
+//! Prometheus, and clients from their package registries. What users and clients see is judged in both forms, the
+//! embedded one with actions as local processes where the distributed one has containers; all else runs with containers.
+//! With `--all` everything about the embedded form runs with both.
 
 use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::{clients, docker_daemon, docker_registry, images, kafka, postgres};
+use crate::{clients, docker_daemon, docker_registry, images, kafka, postgres, prometheus};
 
 /// The suites about the embedded platform that run with processes too, if everything is to be run.
 const PLATFORM: [&str; 2] = ["platform", "chaos"];
@@ -100,6 +100,7 @@ fn suites_but(left_out: &[&str]) -> anyhow::Result<Vec<String>> {
 fn ensure_services(all: bool) -> anyhow::Result<()> {
     postgres::ensure()?;
     kafka::ensure()?;
+    prometheus::ensure()?;
     clients::ensure();
     if all {
         docker_registry::ensure();
