@@ -15,6 +15,7 @@ pub mod load;
 pub mod load_balancer;
 pub mod parameter_storage;
 pub mod postgres;
+pub mod text;
 pub mod user_events;
 
 use std::time::Duration;
@@ -49,7 +50,7 @@ pub struct Config {
     pub log_limit: LogLimit,
     /// `whisk.concurrency-limit`
     pub concurrency_limit: CountLimit,
-    /// `whisk.limits`: the throttles, upstream's `LIMITS_*`.
+    /// `whisk.limits`: the throttles.
     pub limits: Throttles,
     /// `whisk.exec-size-limit`: the code of an action.
     pub exec_size_limit: ExecSize,

@@ -6,20 +6,21 @@ use serde::Deserialize;
 
 use crate::entity::limits::ByteSize;
 
-/// `whisk.compiler`
+/// `whisk.compiler` (ours)
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct CompilerConfig {
     /// How long compiling one action may take.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
-    /// What one builder container may use.
+    /// What one builder container may use; it counts in `container-pool.user-memory`.
     pub memory: ByteSize,
-    /// How many processors it may use.
+    /// How many processors a builder container may use.
     pub cpus: u32,
     /// The most builder containers at once.
     pub parallel: usize,
-    /// What compiled actions may take on disk; what was not used for longest goes first.
+    /// What compiled actions may take in the folder `compiled` of the state folder; what was not used for longest
+    /// goes first.
     pub cache: ByteSize,
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::text;
 use crate::entity::limits::ByteSize;
 use crate::operator::Password;
 
@@ -12,8 +13,9 @@ use crate::operator::Password;
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct InvokerConfig {
     /// Who may disable and enable an invoker.
+    #[serde(deserialize_with = "text::text")]
     pub username: String,
-    /// With this; without one nobody may.
+    /// The password of who may disable and enable an invoker; without one nobody may.
     pub password: Password,
 }
 
@@ -21,17 +23,17 @@ pub struct InvokerConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct PoolConfig {
-    /// What all containers together may use.
+    /// What all containers together may use; the flag `--user-memory` wins.
     pub user_memory: ByteSize,
     /// The most jobs that wait for room; beyond, the bus refuses (ours).
     pub max_queued: usize,
     /// Whether containers wait for their first action as the runtimes manifest says (ours).
     pub stem_cells: bool,
-    /// Until stem cells are looked over for the first time: what expired is replaced, their number follows
-    /// the demand.
+    /// How long until stem cells are looked over for the first time: what expired is replaced, their number
+    /// follows the demand.
     #[serde(with = "humantime_serde")]
     pub prewarm_expiration_check_init_delay: Duration,
-    /// Between two such looks.
+    /// How long between two such looks.
     #[serde(with = "humantime_serde")]
     pub prewarm_expiration_check_interval: Duration,
     /// The interval is longer by up to so much, for each invoker another.
@@ -81,40 +83,24 @@ impl Default for ProxyTimeouts {
     }
 }
 
-/// `whisk.docker`
+/// `whisk.docker` (ours): what Docker's containers are given. Upstream gives arguments of `docker run`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct DockerConfig {
     /// The most containers that are created at once.
     pub parallel_runs: usize,
-    /// Networks, beside the host's own addresses, that actions must not reach: `10.1.0.0/16`. As one text
-    /// they stand between commas.
-    #[serde(deserialize_with = "texts")]
+    /// Networks, beside the host's own addresses, that actions must not reach, such as `10.1.0.0/16`: those of
+    /// PostgreSQL, Kafka and the other nodes.
+    #[serde(deserialize_with = "text::list")]
     pub denied_networks: Vec<String>,
     /// Processes and threads of a container.
     pub pids: i64,
-    /// Open files of a process.
+    /// Open files of a process; also where actions run as processes.
     pub open_files: i64,
-    /// The largest file that a container may write.
+    /// The largest file that a container may write; also where actions run as processes.
     pub file_size: ByteSize,
     /// What a container may write to disk in all; 0 is no limit.
     pub disk: ByteSize,
-}
-
-/// A list, or one text with commas, as the environment has it.
-fn texts<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Wire {
-        List(Vec<String>),
-        Text(String),
-    }
-    Ok(match Wire::deserialize(deserializer)? {
-        Wire::List(list) => list,
-        Wire::Text(text) => {
-            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
-        }
-    })
 }
 
 impl Default for DockerConfig {

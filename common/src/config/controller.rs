@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::text;
 use crate::operator::Password;
 
 /// `whisk.controller`
@@ -13,8 +14,9 @@ pub struct ControllerConfig {
     /// How invocations are waited for.
     pub activation: WaitConfig,
     /// Who may disable a controller.
+    #[serde(deserialize_with = "text::text")]
     pub username: String,
-    /// With this; without one nobody may.
+    /// The password of who may disable a controller; without one nobody may.
     pub password: Password,
 }
 

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::text;
 use crate::operator::Password;
 
 /// `whisk.runtimes`
@@ -9,6 +10,7 @@ use crate::operator::Password;
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct RuntimesConfig {
     /// The kinds that every namespace may use; absent: all.
+    #[serde(deserialize_with = "text::optional_list")]
     pub whitelist: Option<Vec<String>>,
     /// Whether users' images whose prefix is `local-image-prefix` count as the platform's own: they are not
     /// pulled, and their logs end with sentinels.
@@ -37,7 +39,7 @@ pub struct ContainerFactoryConfig {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Registry {
-    /// What images' names are put behind, such as `registry.example:5000` or `registry.example/team`; empty:
+    /// What these images' names are put behind, such as `registry.example:5000` or `registry.example/team`; empty:
     /// the daemon's default registry.
     pub url: String,
     /// Who we are there; absent: nobody.
@@ -48,8 +50,9 @@ pub struct Registry {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RegistryCredentials {
-    /// The name.
+    /// Who we are there.
+    #[serde(deserialize_with = "text::text")]
     pub user: String,
-    /// The password.
+    /// With which password; it is sent to that registry alone.
     pub password: Password,
 }

@@ -15,7 +15,7 @@ pub const RETENTION_MS: u64 = 3_600_000;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct KafkaConfig {
-    /// Where brokers are first looked for, upstream's `KAFKA_HOSTS`: `host:port`, separated by commas.
+    /// Where brokers are first looked for: `host:port`, separated by commas.
     pub hosts: String,
     /// On how many brokers a topic lies that we create.
     pub replication_factor: u16,
@@ -66,7 +66,7 @@ pub struct UserEventConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct TopicConfig {
-    /// Bytes of one file.
+    /// Bytes of one file of the topic; like what follows only when the topic is made.
     pub segment_bytes: u64,
     /// Bytes beyond which the oldest files are dropped.
     pub retention_bytes: u64,
@@ -99,10 +99,10 @@ pub struct KafkaTimeouts {
     /// How long the broker may take for an order to an invoker; then its caller is told that it failed.
     #[serde(with = "humantime_serde")]
     pub order: Duration,
-    /// How long it may take for any other message; acknowledgements outlive so long an outage.
+    /// How long the broker may take for any other message; acknowledgements outlive so long an outage.
     #[serde(with = "humantime_serde")]
     pub publish: Duration,
-    /// How long it may take for anything else that it is asked.
+    /// How long the broker may take for anything else that it is asked.
     #[serde(with = "humantime_serde")]
     pub request: Duration,
     /// How long each step of an orderly end may take: the last commits, then the last messages.

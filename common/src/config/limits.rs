@@ -10,13 +10,13 @@ use crate::entity::limits::ByteSize;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct TimeLimit {
-    /// The least an action may name.
+    /// The least time limit that an action may name.
     #[serde(with = "humantime_serde")]
     pub min: Duration,
-    /// The most an action may name.
+    /// The largest time limit that an action may name.
     #[serde(with = "humantime_serde")]
     pub max: Duration,
-    /// What an action has that names none.
+    /// The time limit of an action that names none.
     #[serde(with = "humantime_serde")]
     pub std: Duration,
 }
@@ -31,11 +31,11 @@ impl Default for TimeLimit {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct MemoryLimit {
-    /// The least an action may name.
+    /// The least memory limit that an action may name.
     pub min: ByteSize,
-    /// The most an action may name.
+    /// The largest memory limit that an action may name.
     pub max: ByteSize,
-    /// What an action has that names none.
+    /// The memory limit of an action that names none.
     pub std: ByteSize,
 }
 
@@ -49,11 +49,11 @@ impl Default for MemoryLimit {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct LogLimit {
-    /// The least an action may name.
+    /// The least log limit that an action may name.
     pub min: ByteSize,
-    /// The most an action may name.
+    /// The largest log limit that an action may name.
     pub max: ByteSize,
-    /// What an action has that names none.
+    /// The log limit of an action that names none.
     pub std: ByteSize,
 }
 
@@ -67,11 +67,11 @@ impl Default for LogLimit {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct CountLimit {
-    /// The least an action may name.
+    /// The least concurrency limit that an action may name.
     pub min: u64,
-    /// The most an action may name.
+    /// The largest concurrency limit that an action may name.
     pub max: u64,
-    /// What an action has that names none.
+    /// The concurrency limit of an action that names none.
     pub std: u64,
 }
 
@@ -81,19 +81,19 @@ impl Default for CountLimit {
     }
 }
 
-/// The three throttles of a namespace, and the length of sequences.
+/// `whisk.limits`: the three throttles of a namespace, and the length of sequences.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Throttles {
-    /// `LIMITS_ACTIONS_INVOKES_PERMINUTE`
+    /// How often a minute a namespace may invoke actions.
     pub invocations_per_minute: u64,
-    /// `LIMITS_ACTIONS_INVOKES_CONCURRENT`
+    /// How many activations a namespace may have under way.
     pub concurrent_invocations: u64,
-    /// `LIMITS_TRIGGERS_FIRES_PERMINUTE`
+    /// How often a minute a namespace may fire triggers.
     pub fires_per_minute: u64,
-    /// `LIMITS_ACTIONS_SEQUENCE_MAXLENGTH`
+    /// How many actions a sequence may have.
     pub sequence_length: u64,
-    /// No throttle at all, whatever the numbers say: for load tests.
+    /// No throttle at all, whatever the numbers say: for load tests (ours).
     pub unthrottled: bool,
 }
 

@@ -32,7 +32,7 @@ pub enum ConfigError {
 }
 
 /// Upstream's plain variables and the keys they stand for.
-const PLAIN: [(&str, &[&str]); 5] = [
+pub const PLAIN: [(&str, &[&str]); 5] = [
     ("KAFKA_HOSTS", &["kafka", "hosts"]),
     ("LIMITS_ACTIONS_INVOKES_PERMINUTE", &["limits", "invocations-per-minute"]),
     ("LIMITS_ACTIONS_INVOKES_CONCURRENT", &["limits", "concurrent-invocations"]),
@@ -90,7 +90,7 @@ fn kebab(part: &str) -> String {
     })
 }
 
-/// Sets a value; what reads as a whole number or a boolean is one.
+/// Sets a value; what reads as a whole number or a boolean, and is written as one, is one.
 fn set(table: &mut Table, path: &[String], text: &str) {
     let [parts @ .., last] = path else { return };
     let mut table = table;
@@ -103,7 +103,7 @@ fn set(table: &mut Table, path: &[String], text: &str) {
         table = inner;
     }
     let value = match (text.parse::<i64>(), text.parse::<bool>()) {
-        (Ok(number), _) => Value::Integer(number),
+        (Ok(number), _) if number.to_string() == text => Value::Integer(number),
         (_, Ok(flag)) => Value::Boolean(flag),
         _ => Value::String(text.to_owned()),
     };

@@ -8,9 +8,9 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct BalancerConfig {
-    /// The completion time-out is the time limit (at least the standard one) times this …
+    /// An activation counts as lost after its time limit (at least the standard one) times this, plus the add-on.
     pub timeout_factor: u32,
-    /// … plus this.
+    /// What is added to that.
     #[serde(with = "humantime_serde")]
     pub timeout_addon: Duration,
     /// The share of invokers that run actions of the manifest's kinds.

@@ -9,23 +9,24 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-/// `whisk.postgres`
+/// `whisk.postgres` (ours)
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct PostgresConfig {
-    /// Server, database and user: `postgres://user@host:port/database`.
+    /// Server, database and user: `postgres://user@host:port/database`. It is never shown with a password.
     pub url: PostgresUrl,
     /// A file that holds the password, in place of one in the address.
     pub password_file: Option<PathBuf>,
-    /// The most connections of one process, beside the one that listens for changes.
+    /// The most connections of one process, beside one that listens for changes and one that holds its number.
     pub max_connections: u32,
-    /// How long a call waits for a connection.
+    /// How long a call waits for a connection; then it fails and may be tried again.
     #[serde(with = "humantime_serde")]
     pub acquire_timeout: Duration,
     /// How long a statement may run.
     #[serde(with = "humantime_serde")]
     pub statement_timeout: Duration,
-    /// Activation records are dropped once all of their day are older; 0 keeps them for ever.
+    /// Activation records are dropped by whole weeks (from Thursday, UTC) once all of a week are older; 0 keeps them
+    /// for ever.
     #[serde(with = "humantime_serde")]
     pub retention: Duration,
 }
