@@ -5,6 +5,7 @@ pub mod address;
 pub mod bus;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod entity;
 pub mod events;
 #[cfg(all(feature = "kafka", feature = "postgres"))]

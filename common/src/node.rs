@@ -1,5 +1,7 @@
 //! What the programs of the distributed form have in common: flags, and how they begin and end.
 
+pub mod check;
+
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -52,6 +54,11 @@ pub struct NodeArgs {
     /// Asks the process whose address file that is whether it is ready, and exits: 0 if it is.
     #[arg(long)]
     pub probe: bool,
+
+    /// Looks at what this process would need and does not start: a line a finding, with what to do about it.
+    /// Exits with 0, or with 1 if something does not work.
+    #[arg(long)]
+    pub check: bool,
 
     /// A folder in which the log goes also into a file, `<component>/<component>_logs.log`.
     #[arg(long, env = "OXWHISK_LOG_DIR")]
@@ -116,6 +123,15 @@ pub fn main(program: &str, args: &NodeArgs, run: impl Future<Output = anyhow::Re
     end(program, outcome)
 }
 
+/// Looks around in place of a life; `check` prints what it finds, and nothing is logged.
+pub fn look(program: &str, check: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode {
+    open_files::raise_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome =
+        runtime.context("the runtime cannot be started").and_then(|runtime| runtime.block_on(check));
+    outcome.unwrap_or_else(|error| end(program, Err(error)))
+}
+
 fn live(args: &NodeArgs, run: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     telemetry::start(args.log_format, &args.log_level)
         .map_err(|error| anyhow::anyhow!("--log-level '{}' cannot be used: {error}", args.log_level))?;
@@ -142,7 +158,7 @@ fn end(program: &str, outcome: anyhow::Result<()>) -> ExitCode {
 /// If one has not.
 pub fn expect_variables(command: &clap::Command) {
     command.clone().debug_assert();
-    let no_setting = ["help", "version", "probe"];
+    let no_setting = ["help", "version", "probe", "check"];
     for flag in command.get_arguments().filter(|flag| !no_setting.contains(&flag.get_id().as_str())) {
         let name = flag.get_id().as_str().to_uppercase();
         let variable = flag.get_env().expect("every flag has a variable").to_string_lossy().into_owned();

@@ -4,6 +4,7 @@
 //! columns. A write that has returned is durable. Upstream: `common/scala/.../core/database/ArtifactStore.scala`.
 
 pub mod cache;
+mod doctor;
 pub mod measured;
 #[cfg(feature = "postgres")]
 pub mod postgres;

@@ -15,6 +15,7 @@ use anyhow::Context;
 use clap::Parser;
 use common::clock::{Clock, Millis, SystemClock};
 use common::config::{self, Config};
+use common::doctor::{Finding, machine};
 use common::entity::id::ControllerId;
 use common::events::Events;
 use common::join::{self, Place, Stage};
@@ -42,13 +43,40 @@ const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if args.node.check {
+        return node::look("oxwhisk-controller", check(&args));
+    }
     node::main("oxwhisk-controller", &args.node, run(&args))
+}
+
+fn settings(args: &Args) -> anyhow::Result<Config> {
+    let mut config = config::load::load(args.node.config.as_deref(), std::env::vars())?;
+    config.limits.unthrottled |= args.unthrottled;
+    Ok(config)
+}
+
+/// Looks at what a controller needs.
+async fn check(args: &Args) -> anyhow::Result<ExitCode> {
+    node::check::check("oxwhisk-controller", &args.node, args.port, settings(args), async |config| {
+        let manifest = match Manifest::load(args.node.runtimes.as_deref(), &config.runtimes) {
+            Ok(_) => Finding::ok("the runtimes manifest can be read"),
+            Err(error) => Finding::fail(format!("{error:#}"), "mend it, or name another with --runtimes"),
+        };
+        let secret = args.secret_file.as_deref().map_or_else(
+            || {
+                let told = "there is no secret: web actions are given no API keys";
+                Finding::warn(told, "name the installation's with --secret-file")
+            },
+            machine::secret,
+        );
+        vec![manifest, secret]
+    })
+    .await
 }
 
 async fn run(args: &Args) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let mut config = config::load::load(args.node.config.as_deref(), std::env::vars())?;
-    config.limits.unthrottled |= args.unthrottled;
+    let config = settings(args)?;
     let manifest = Arc::new(Manifest::load(args.node.runtimes.as_deref(), &config.runtimes)?);
     let secret = args.secret_file.as_deref().map(|path| {
         Secret::load_or_create(path).with_context(|| format!("the secret {} cannot be used", path.display()))

@@ -13,6 +13,7 @@ use anyhow::bail;
 use clap::Parser;
 use common::clock::{Clock, SystemClock};
 use common::config::{self, Config};
+use common::doctor::Finding;
 use common::entity::id::InvokerId;
 use common::events::Events;
 use common::join::{self, Place, Stage};
@@ -25,6 +26,7 @@ use common::shutdown::Shutdown;
 use common::signals::Signals;
 use invoker::Invoker;
 use invoker::container::ContainerRuntime;
+use invoker::container::docker::doctor::{self, Wants};
 use invoker::container::docker::{DockerConfig, DockerRuntime};
 use invoker::metrics::{self, DockerMetrics, InvokerMetrics};
 use invoker::pool::keep_alive::fixed::FixedTimes;
@@ -46,6 +48,9 @@ const RETRY: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let args = Arc::new(Args::parse());
+    if args.node.check {
+        return node::look("oxwhisk-invoker", check(&args));
+    }
     node::main("oxwhisk-invoker", &args.node, run(args.clone()))
 }
 
@@ -58,6 +63,23 @@ fn settings(args: &Args) -> anyhow::Result<Config> {
         bail!("--user-memory is less than one action may ask for ({} MB)", config.memory.min.mb());
     }
     Ok(config)
+}
+
+/// Looks at what an invoker needs.
+async fn check(args: &Args) -> anyhow::Result<ExitCode> {
+    node::check::check("oxwhisk-invoker", &args.node, args.port, settings(args), async |config| {
+        let mut docker = DockerConfig::new("", "", args.api_port);
+        if let Err(error) = docker.take(&config.docker) {
+            return vec![Finding::fail(format!("{error:#}"), "docs/settings.md has every setting")];
+        }
+        match Manifest::load(args.node.runtimes.as_deref(), &config.runtimes) {
+            Ok(manifest) => doctor::examine(None, &Wants::of(config, &manifest)).await,
+            Err(error) => {
+                vec![Finding::fail(format!("{error:#}"), "mend it, or name another with --runtimes")]
+            }
+        }
+    })
+    .await
 }
 
 async fn run(args: Arc<Args>) -> anyhow::Result<()> {

@@ -9,7 +9,12 @@ use common::telemetry::LogFormat;
 
 /// An OpenWhisk-compatible serverless platform on one machine.
 #[derive(Debug, Parser)]
-#[command(name = "oxwhisk", version, about)]
+#[command(
+    name = "oxwhisk",
+    version,
+    about,
+    after_help = "oxwhisk doctor [OPTIONS] is oxwhisk --check [OPTIONS]."
+)]
 pub struct Args {
     /// The address that the API listens on.
     #[arg(long, env = "OXWHISK_HOST", default_value = "127.0.0.1")]
@@ -48,6 +53,11 @@ pub struct Args {
     #[arg(long, env = "OXWHISK_UNTHROTTLED")]
     pub unthrottled: bool,
 
+    /// Looks at what the platform would need and does not start: a line a finding, with what to do about it.
+    /// Exits with 0, or with 1 if something does not work.
+    #[arg(long)]
+    pub check: bool,
+
     /// A folder in which the log goes also into a file, `controller0/controller0_logs.log`.
     #[arg(long, env = "OXWHISK_LOG_DIR")]
     pub log_dir: Option<PathBuf>,
@@ -81,8 +91,9 @@ mod tests {
     fn every_flag_has_an_environment_variable_of_its_name() {
         let command = Args::command();
         command.clone().debug_assert();
-        for flag in
-            command.get_arguments().filter(|flag| !["help", "version"].contains(&flag.get_id().as_str()))
+        for flag in command
+            .get_arguments()
+            .filter(|flag| !["help", "version", "check"].contains(&flag.get_id().as_str()))
         {
             let name = flag.get_id().as_str().to_uppercase();
             let variable = flag.get_env().expect("every flag has a variable").to_string_lossy().into_owned();

@@ -6,6 +6,7 @@
 mod args;
 mod containers;
 mod data_dir;
+mod doctor;
 mod node_modules;
 mod platform;
 mod ready;
@@ -13,11 +14,15 @@ mod subjects;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 
 /// A request allocates some hundred times; this takes half as long as the system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The word after `oxwhisk` that has it look around in place of starting.
+const DOCTOR: &str = "doctor";
 
 /// Its name among logs: both roles are one process, which upstream calls a controller too.
 const COMPONENT: &str = "controller0";
@@ -27,7 +32,10 @@ fn main() -> ExitCode {
     if words.next().is_some_and(|first| first == containers::ACTION_PROXY) {
         return action_proxy::cli::main(&[containers::ACTION_PROXY], words);
     }
-    let args = args::Args::parse();
+    let args = arguments();
+    if args.check {
+        return look(&args);
+    }
     if let Err(error) = common::telemetry::start(args.log_format, &args.log_level) {
         return fail(&format!("--log-level '{}' cannot be used: {error}", args.log_level));
     }
@@ -37,14 +45,29 @@ fn main() -> ExitCode {
         return fail(&format!("no log can be written into {}; see --log-dir: {error}", folder.display()));
     }
     common::open_files::raise_limit();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("the runtime cannot be started: {error}")),
-    };
-    match runtime.block_on(platform::run(args)) {
+    match in_runtime(platform::run(args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("{error:#}")),
     }
+}
+
+/// The flags; `doctor` as the first word is one of them.
+fn arguments() -> args::Args {
+    let mut words: Vec<_> = std::env::args_os().collect();
+    if let Some(first) = words.get_mut(1).filter(|first| *first == DOCTOR) {
+        *first = "--check".into();
+    }
+    args::Args::parse_from(words)
+}
+
+fn look(args: &args::Args) -> ExitCode {
+    common::open_files::raise_limit();
+    in_runtime(doctor::check(args)).unwrap_or_else(|error| fail(&format!("{error:#}")))
+}
+
+fn in_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("the runtime cannot be started")?.block_on(work)
 }
 
 #[expect(clippy::print_stderr, reason = "the last word of a program that cannot go on")]

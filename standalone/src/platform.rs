@@ -152,7 +152,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     outcome
 }
 
-fn settings(args: &Args) -> anyhow::Result<Config> {
+/// The settings, with what flags say.
+pub fn settings(args: &Args) -> anyhow::Result<Config> {
     let mut config = config::load::load(args.config.as_deref(), std::env::vars())?;
     if let Some(memory) = args.user_memory {
         config.container_pool.user_memory = memory;

@@ -3,14 +3,18 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
+use std::sync::Arc;
 
 use bollard::Docker;
 use bollard::models::{ContainerConfig, ContainerCreateBody};
 use bollard::query_parameters::{
     CommitContainerOptionsBuilder, CreateContainerOptions, ListContainersOptionsBuilder,
 };
+use common::clock::SystemClock;
+use common::shutdown::Shutdown;
 use invoker::container::docker::firewall::{Firewall, Isolation};
 use invoker::container::docker::network;
+use invoker::container::docker::{DockerConfig, DockerRuntime};
 use invoker::container::{ContainerSpec, CreateError, EndCause, LogFraming, Pull};
 use serde_json::{Value, json};
 
@@ -283,4 +287,26 @@ async fn a_second_start_of_an_instance_removes_the_debris_of_the_first() {
     live.destroy().await;
     second.close().await;
     assert_nothing_left(&instance).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bridges_take_turns_in_a_pool_of_the_operators() {
+    let Some(site) = Site::docker().await else { return };
+    let pool = |config: &mut DockerConfig| config.address_pool = Some("10.213.96.0/21".parse().unwrap());
+    let gateway = |site: &Site| site.docker.as_ref().unwrap().gateway().to_string();
+    let one = Site::docker_with(pool).await;
+    assert_eq!(gateway(&one), "10.213.96.1");
+    let live = one.live("pooled", 128, REACH).await;
+    assert!(live.container.address().to_string().starts_with("10.213.96."), "{}", live.container.address());
+    live.destroy().await;
+    let other = Site::docker_with(pool).await;
+    assert_eq!(gateway(&other), "10.213.100.1");
+    let mut third = DockerConfig::new("0123abcd", "0123abcdr", free_port());
+    pool(&mut third);
+    let refused = DockerRuntime::start(third, Arc::new(SystemClock), Shutdown::new()).await;
+    let told = format!("{:#}", anyhow::Error::from(refused.unwrap_err()));
+    assert!(told.contains("no addresses are left in whisk.docker.address-pool 10.213.96.0/21"), "{told}");
+    for site in [one, other, site] {
+        site.close().await;
+    }
 }

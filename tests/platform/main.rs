@@ -5,6 +5,7 @@
 
 mod adversity;
 mod compiled;
+mod doctor;
 mod durability;
 mod ending;
 mod fired;

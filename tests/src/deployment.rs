@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::admin::Admin;
 use crate::client::Client;
+use crate::doctor::Findings;
 use crate::guard::Guard;
 use crate::place;
 use crate::server::{Options, STEM_CELLS};
@@ -145,6 +146,18 @@ impl Site {
         let guard = Some(guard.expect("the system has a shell"));
         let client = Client::new(&format!("http://127.0.0.1:{port}"), None);
         Node { role, port, child, guard, log, client }
+    }
+
+    /// What a node finds that looks around with these arguments in place of starting.
+    pub fn check(&self, role: Role, port: u16, arguments: &[&str]) -> Findings {
+        let mut command = self.command(role, port);
+        command.args(arguments).arg("--check");
+        Findings::of(command)
+    }
+
+    /// The beginning of the names of all topics.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// Starts a node and waits until it is ready.

@@ -26,6 +26,7 @@ pub mod daemon;
 pub mod deployment;
 pub mod docker;
 pub mod dockerd;
+pub mod doctor;
 pub mod fixtures;
 pub mod guard;
 pub mod namespace;

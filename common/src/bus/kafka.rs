@@ -6,6 +6,7 @@
 //! wait for it, and publishers do until their time is up.
 
 mod client;
+pub mod doctor;
 mod ledger;
 mod probe;
 mod publisher;

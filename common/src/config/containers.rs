@@ -93,6 +93,9 @@ pub struct DockerConfig {
     /// PostgreSQL, Kafka and the other nodes.
     #[serde(deserialize_with = "text::list")]
     pub denied_networks: Vec<String>,
+    /// Where the bridge of the containers has its addresses, such as `10.89.0.0/16`: a /22 of it that nobody has, or
+    /// all of a smaller one. Without it Docker chooses.
+    pub address_pool: Option<String>,
     /// Processes and threads of a container.
     pub pids: i64,
     /// Open files of a process; also where actions run as processes.
@@ -108,6 +111,7 @@ impl Default for DockerConfig {
         Self {
             parallel_runs: 10,
             denied_networks: Vec::new(),
+            address_pool: None,
             pids: 1024,
             open_files: 1024,
             file_size: ByteSize::from_mb(512),

@@ -7,6 +7,7 @@
 mod activations;
 mod changes;
 mod database;
+pub mod doctor;
 mod entities;
 mod subjects;
 

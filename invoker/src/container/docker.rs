@@ -12,9 +12,11 @@ pub mod container;
 pub mod create;
 pub mod daemon;
 pub mod disk;
+pub mod doctor;
 pub mod firewall;
 pub mod health;
 pub mod network;
+mod pools;
 pub mod pull;
 
 use std::net::Ipv4Addr;
@@ -85,6 +87,8 @@ pub struct DockerConfig {
     pub disk: u64,
     /// Networks that actions must not reach: the platform's own.
     pub blocked_networks: Vec<Network>,
+    /// Where the bridge has its addresses; absent: where Docker gives it some.
+    pub address_pool: Option<Network>,
     /// Who we are at registries.
     pub logins: Vec<Login>,
     /// Where images are that our own name; empty: in no registry in particular.
@@ -106,6 +110,7 @@ impl DockerConfig {
             file_size: 512 << 20,
             disk: 1 << 30,
             blocked_networks: Vec::new(),
+            address_pool: None,
             logins: Vec::new(),
             runtimes_registry: String::new(),
         }
@@ -123,12 +128,15 @@ impl DockerConfig {
     ///
     /// If a network is none; the text names the setting.
     pub fn take(&mut self, settings: &Settings) -> anyhow::Result<()> {
-        let parse = |text: &String| {
-            text.parse().with_context(|| {
-                format!("configuration: whisk.docker.denied-networks: '{text}' is no network")
-            })
+        let parse = |key: &'static str| {
+            move |text: &String| {
+                let wrong = || format!("configuration: whisk.docker.{key}: '{text}' is no network");
+                text.parse::<Network>().with_context(wrong)
+            }
         };
-        self.blocked_networks = settings.denied_networks.iter().map(parse).collect::<Result<_, _>>()?;
+        let denied = settings.denied_networks.iter().map(parse("denied-networks"));
+        self.blocked_networks = denied.collect::<Result<_, _>>()?;
+        self.address_pool = settings.address_pool.as_ref().map(parse("address-pool")).transpose()?;
         self.parallel_creations = settings.parallel_runs;
         self.pids = settings.pids;
         self.nofile = settings.open_files;
@@ -170,7 +178,7 @@ impl DockerRuntime {
         if removed > 0 {
             info!(removed, "removed {removed} containers of earlier runs of this instance");
         }
-        let bridge = network::ensure(&daemon, &config.instance, &config.run).await?;
+        let bridge = network::ensure(&daemon, &config.instance, &config.run, config.address_pool).await?;
         let resolv_conf = tokio::fs::read_to_string("/etc/resolv.conf").await.unwrap_or_default();
         let firewall = Firewall {
             bridge: bridge.device.clone(),

@@ -155,6 +155,13 @@ impl Cgroup {
     }
 }
 
+/// Whether cgroups under `root` (`/sys/fs/cgroup`) may be frozen from here.
+pub fn is_writable(root: &Path) -> bool {
+    let v2 = root.join("cgroup.controllers").exists();
+    let base = if v2 { root.to_owned() } else { root.join("freezer") };
+    base.is_dir() && rustix::fs::access(&base, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
 /// The path of `controller` in the text of `/proc/<pid>/cgroup`, if it is that of container `id`.
 /// (Seen from another process namespace, the number may be another process's.)
 fn own_path(text: &str, controller: &str, id: &str) -> Option<String> {

@@ -87,6 +87,11 @@ impl ClientContext for Context {
     // Each client of a process tells of a lost connection, and tells again; the probe does so once.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         use RDKafkaLogLevel as Level;
+        if facility == "FAIL" {
+            // Why a connection failed is said here alone, behind the name of a thread.
+            let reason = message.split_once("]: ").map_or(message, |(_, reason)| reason);
+            *self.complaint.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
         match level {
             _ if matches!(facility, "FAIL" | "ERROR") => debug!(target: "kafka", "{facility}: {message}"),
             Level::Emerg | Level::Alert | Level::Critical => error!(target: "kafka", "{facility}: {message}"),

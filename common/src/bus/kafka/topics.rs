@@ -63,21 +63,40 @@ impl Topics {
         Ok(())
     }
 
+    /// Whether the brokers would make it; they do not.
+    pub async fn propose(&self, topic: &Topic) -> Result<(), KafkaError> {
+        let options = self.patience().validate_only(true);
+        self.ask_for(topic, &self.name(topic), &options).await.map(drop)
+    }
+
+    /// Speaks to the brokers of all that is not messages.
+    pub fn admin(&self) -> &AdminClient<Context> {
+        &self.admin
+    }
+
     async fn make(&self, topic: &Topic, name: &str) -> Result<(), KafkaError> {
+        if self.ask_for(topic, name, &self.patience()).await? {
+            info!("made topic {name}");
+        }
+        Ok(())
+    }
+
+    fn patience(&self) -> AdminOptions {
+        let patience = Some(self.config.timeouts.request / TRIES);
+        AdminOptions::new().request_timeout(patience).operation_timeout(patience)
+    }
+
+    /// Returns whether it was not there.
+    async fn ask_for(&self, topic: &Topic, name: &str, options: &AdminOptions) -> Result<bool, KafkaError> {
         let settings = self.settings(topic);
         let replication = TopicReplication::Fixed(i32::from(self.config.replication_factor));
         let wanted = settings
             .iter()
             .fold(NewTopic::new(name, 1, replication), |wanted, (key, value)| wanted.set(key, value));
-        let patience = Some(self.config.timeouts.request / TRIES);
-        let options = AdminOptions::new().request_timeout(patience).operation_timeout(patience);
-        match self.admin.create_topics([&wanted], &options).await?.pop() {
-            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
+        match self.admin.create_topics([&wanted], options).await?.pop() {
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
             Some(Err((_, code))) => Err(KafkaError::AdminOp(code)),
-            Some(Ok(_)) | None => {
-                info!("made topic {name}");
-                Ok(())
-            }
+            Some(Ok(_)) | None => Ok(true),
         }
     }
 

@@ -19,7 +19,7 @@ use super::changes::{CHANNEL, NOTICES, Notice};
 use crate::config::postgres::PostgresConfig;
 use crate::shutdown::Shutdown;
 
-static MIGRATOR: Migrator = sqlx::migrate!("src/store/postgres/migrations");
+pub(super) static MIGRATOR: Migrator = sqlx::migrate!("src/store/postgres/migrations");
 
 const NOTIFY: &str = "SELECT pg_notify($1, $2)";
 
@@ -171,7 +171,7 @@ impl Database {
 
 /// The address, the password from its file, and a name by which the server's own views show us. What
 /// is wrong with an address is said without the address.
-fn options(config: &PostgresConfig) -> Result<PgConnectOptions, StoreError> {
+pub(super) fn options(config: &PostgresConfig) -> Result<PgConnectOptions, StoreError> {
     let options: PgConnectOptions =
         config.url.0.parse().map_err(failed::<sqlx::Error>("read the address of PostgreSQL"))?;
     let options = options.application_name("oxwhisk").disable_statement_logging();

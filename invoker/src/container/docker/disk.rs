@@ -236,7 +236,7 @@ impl Sum {
 
 /// Whether a storage driver may be able to bound a container; overlay2 also needs a mount option, which
 /// shows only when a container is made.
-fn can_limit(driver: &str, status: &[Vec<String>]) -> bool {
+pub(super) fn can_limit(driver: &str, status: &[Vec<String>]) -> bool {
     let on_xfs = || status.iter().any(|entry| entry[..] == ["Backing Filesystem", "xfs"]);
     matches!(driver, "btrfs" | "zfs" | "devicemapper") || (driver == "overlay2" && on_xfs())
 }

@@ -44,6 +44,22 @@ pub struct Network {
 }
 
 impl Network {
+    /// The network of that address, with so long a prefix.
+    pub fn new(address: Ipv4Addr, prefix: u8) -> Self {
+        Self { address, prefix: prefix.min(32) }
+    }
+
+    /// How many bits all of its addresses share.
+    pub fn prefix(self) -> u8 {
+        self.prefix
+    }
+
+    /// Whether all of the other lies in it.
+    pub fn holds(self, other: Self) -> bool {
+        let ((first, last), (from, to)) = (self.range(), other.range());
+        first <= from && to <= last
+    }
+
     /// The first and the last address.
     pub fn range(self) -> (u32, u32) {
         let hosts = u32::MAX.checked_shr(u32::from(self.prefix)).unwrap_or(0);
@@ -183,8 +199,8 @@ fn render_removal(bridge: &str, existing: &str) -> String {
     format!("*filter\n{}{}{}COMMIT\n", jumps_away(bridge, existing), all("-F "), all("-X "))
 }
 
-/// The back end that Docker uses, which is where its chains are.
-async fn tool() -> anyhow::Result<&'static str> {
+/// The back end that Docker uses, which is where its chains are, if rules can be set at all.
+pub async fn tool() -> anyhow::Result<&'static str> {
     let mut works = Err(anyhow!("iptables is not installed"));
     for tool in TOOLS {
         match run(tool, &["-w", "5", "-S", "FORWARD"], "").await {

@@ -15,7 +15,7 @@ use tracing::info;
 
 use super::daemon::{Daemon, status_of};
 use super::firewall::Network;
-use super::{LABEL_INSTANCE, LABEL_RUN};
+use super::{LABEL_INSTANCE, LABEL_RUN, pools};
 use crate::container::RuntimeError;
 
 /// On networks whose addresses we hand out ourselves.
@@ -63,18 +63,29 @@ pub fn device(instance: &str) -> String {
 }
 
 /// Makes the network, or takes over a fitting one.
-pub async fn ensure(daemon: &Daemon, instance: &str, run: &str) -> Result<Bridge, RuntimeError> {
-    let bridge = make(daemon, instance, run).await?;
+pub async fn ensure(
+    daemon: &Daemon,
+    instance: &str,
+    run: &str,
+    pool: Option<Network>,
+) -> Result<Bridge, RuntimeError> {
+    let bridge = make(daemon, instance, run, pool).await?;
     without_ipv6(&bridge.device).await;
     Ok(bridge)
 }
 
-async fn make(daemon: &Daemon, instance: &str, run: &str) -> Result<Bridge, RuntimeError> {
+async fn make(
+    daemon: &Daemon,
+    instance: &str,
+    run: &str,
+    pool: Option<Network>,
+) -> Result<Bridge, RuntimeError> {
     let network = name(instance);
     let device = device(instance);
     if let Some(existing) = inspect(daemon, &network).await? {
         if is_fitting(&existing, &device)
             && let Ok((subnet, gateway)) = addresses(&existing)
+            && pool.is_none_or(|pool| pool.holds(subnet))
         {
             return Ok(Bridge { network, device, gateway, subnet });
         }
@@ -83,6 +94,10 @@ async fn make(daemon: &Daemon, instance: &str, run: &str) -> Result<Bridge, Runt
         remove(daemon, &network).await?;
     }
     let request = request(&network, &device, instance, run);
+    if let Some(pool) = pool {
+        let (subnet, gateway) = make_in(daemon, pool, &request).await?;
+        return Ok(Bridge { network, device, gateway, subnet });
+    }
     // Docker knows which addresses are free, but lets us hand out only what we have asked for ourselves.
     let mut attempts = 0;
     loop {
@@ -99,6 +114,27 @@ async fn make(daemon: &Daemon, instance: &str, run: &str) -> Result<Bridge, Runt
             Err(error) => info!("making the network {network} again: {:#}", anyhow!(error)),
         }
     }
+}
+
+/// Makes a network in a pool of ours, at the first addresses that nobody has.
+async fn make_in(
+    daemon: &Daemon,
+    pool: Network,
+    request: &NetworkCreateRequest,
+) -> Result<(Network, Ipv4Addr), RuntimeError> {
+    let networks = daemon.docker.list_networks(None).await;
+    let networks = networks.map_err(Daemon::fault("list networks for", &request.name))?;
+    let mut last = anyhow!("no addresses are left in whisk.docker.address-pool {pool}");
+    for subnet in pools::ours(pool, &pools::taken(&networks)).take(ATTEMPTS) {
+        let gateway = Ipv4Addr::from_bits(subnet.range().0 + 1);
+        match create(daemon, with_addresses(request.clone(), subnet, gateway)).await {
+            Ok(()) => return Ok((subnet, gateway)),
+            // Another instance may just have taken them.
+            Err(error @ RuntimeError::Failed { .. }) => last = error.into(),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(RuntimeError::failed("create", &request.name, last))
 }
 
 /// Makes it again as it was, if it is gone.
