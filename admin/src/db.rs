@@ -4,10 +4,12 @@
 //! printed as they are read, so that a long table needs no memory; only views are sorted first. Keys are not shown:
 //! `user get` and `user list` are there for that.
 
+mod backup;
 mod documents;
 mod views;
 
 use std::io::{BufWriter, Write};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -21,6 +23,11 @@ use views::View;
 pub(crate) enum Command {
     /// get contents of database
     Get(Get),
+    /// write all that a data directory keeps into a new folder, also while it is served
+    Backup {
+        /// the folder, which must not be there
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -38,6 +45,7 @@ pub(crate) struct Get {
 pub(crate) async fn run(command: Command, installation: &Installation) -> anyhow::Result<Outcome> {
     match command {
         Command::Get(get) => get.run(installation).await,
+        Command::Backup { folder } => backup::run(&folder, installation).await,
     }
 }
 

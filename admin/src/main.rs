@@ -91,6 +91,7 @@ struct Installation {
     subjects: Arc<dyn SubjectStore>,
     activations: Arc<dyn ActivationStore>,
     secret: Secret,
+    secret_file: PathBuf,
     stores: Stores,
     _alone: File,
 }
@@ -146,7 +147,8 @@ impl Installation {
             Stores::Sqlite(of) => (of.artifacts.clone(), of.subjects.clone(), of.activations.clone()),
             Stores::Postgres(of) => (of.artifacts.clone(), of.subjects.clone(), of.activations.clone()),
         };
-        Ok(Self { artifacts, subjects, activations, secret: opened, stores, _alone: alone })
+        let secret_file = secret.to_owned();
+        Ok(Self { artifacts, subjects, activations, secret: opened, secret_file, stores, _alone: alone })
     }
 
     async fn close(self) {

@@ -15,6 +15,7 @@ pub mod load;
 pub mod load_balancer;
 pub mod parameter_storage;
 pub mod postgres;
+pub mod sqlite;
 pub mod text;
 pub mod user_events;
 
@@ -35,6 +36,7 @@ use self::limits::{
 use self::load_balancer::BalancerConfig;
 use self::parameter_storage::ParameterStorage;
 use self::postgres::PostgresConfig;
+use self::sqlite::SqliteConfig;
 use self::user_events::UserEvents;
 use crate::entity::limits::{ActionLimitRanges, ByteSize, Range};
 
@@ -88,6 +90,8 @@ pub struct Config {
     pub journal: JournalConfig,
     /// `whisk.postgres`
     pub postgres: PostgresConfig,
+    /// `whisk.sqlite`
+    pub sqlite: SqliteConfig,
     /// `whisk.kafka`
     pub kafka: KafkaConfig,
     /// `whisk.user-events`

@@ -78,6 +78,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         api::metrics::serve(listener, shown.clone(), &background)?;
     }
     stores.watch(&background);
+    stores.keep(config.sqlite.retention, &background);
     // Nobody can read a topic of this process, but its metrics.
     let events = Events::new(&config.user_events, None, &registry, clock.clone(), background.clone())?;
     let make_journal = |mark| make_journal(&config, &data, mark);

@@ -4,6 +4,7 @@
 mod activations;
 mod entities;
 mod postgres;
+mod sqlite_retention;
 mod subjects;
 
 use std::future::Future;

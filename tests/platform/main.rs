@@ -4,6 +4,7 @@
 //! Every test has a server of its own; the container runtime is the one `OXWHISK_TEST_RUNTIME` names.
 
 mod adversity;
+mod backup;
 mod compiled;
 mod doctor;
 mod durability;

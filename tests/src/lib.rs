@@ -19,6 +19,7 @@
 
 pub mod admin;
 pub mod answer;
+pub mod belongings;
 pub mod client;
 pub mod clients;
 pub mod collector;

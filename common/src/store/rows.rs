@@ -5,8 +5,10 @@
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tracing::warn;
+use uuid::Uuid;
 
 use super::{Certainty, EntityKind, IdentityRecord, KeyRecord, Revision, StoreError, Stored};
+use crate::clock::Millis;
 use crate::entity::activation::ActivationHead;
 use crate::entity::exec::CodeRef;
 use crate::entity::id::ActivationId;
@@ -16,6 +18,13 @@ use crate::entity::name::EntityName;
 /// A number as databases keep it; what is too large for that is as good as endless.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The least id of what was made at that time: ids are UUIDs of version 7.
+pub(super) fn least_id(time: Millis) -> Uuid {
+    let mut bytes = [0; 16];
+    bytes[..6].copy_from_slice(&time.0.to_be_bytes()[2..]);
+    Uuid::from_bytes(bytes)
 }
 
 pub(super) fn revision(number: i64, tag: &str) -> Revision {

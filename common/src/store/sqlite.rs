@@ -9,11 +9,13 @@ mod changes;
 mod database;
 pub mod doctor;
 mod entities;
+mod retention;
 mod subjects;
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteSynchronous;
@@ -87,6 +89,25 @@ impl SqliteStores {
     pub fn watch(&self, shutdown: &Shutdown) {
         let work = watch(self.entities.clone(), self.changes.clone(), shutdown.clone());
         shutdown.spawn("store-watch", work);
+    }
+
+    /// Drops records that are older than that, now and every hour; 0 keeps them for ever.
+    pub fn keep(&self, retention: Duration, shutdown: &Shutdown) {
+        if !retention.is_zero() {
+            let work = retention::keep(self.records.clone(), retention, shutdown.clone());
+            shutdown.spawn("store-upkeep", work);
+        }
+    }
+
+    /// Writes all that is stored into files of the same names in a folder, which is there and holds none. The
+    /// server may go on meanwhile: each file is as its database was at one moment.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if a file cannot be written.
+    pub async fn copy_to(&self, folder: &Path) -> Result<(), StoreError> {
+        self.entities.copy_to(&folder.join(paths::ENTITIES)).await?;
+        self.records.copy_to(&folder.join(paths::ACTIVATIONS)).await
     }
 
     /// Finishes writes under way and closes the files. What is asked of the stores later is refused.

@@ -39,6 +39,15 @@ pub(super) fn record(id: u32, path: &str, start: u64) -> Activation {
     }
 }
 
+/// A record whose id was made at that time.
+pub(super) fn made(time: Millis, id: u32, path: &str) -> Activation {
+    let mut record = record(id, path, time.0);
+    let mut bytes = *record.head.activation_id.as_bytes();
+    bytes[..6].copy_from_slice(&time.0.to_be_bytes()[2..]);
+    record.head.activation_id = ActivationId::from_bytes(bytes);
+    record
+}
+
 pub(super) fn query(namespace: &str) -> ActivationQuery {
     ActivationQuery {
         namespace: EntityName::parse(namespace).unwrap(),

@@ -166,6 +166,34 @@ impl Postgres {
         self.url(&name)
     }
 
+    /// Writes a database into a file, as an operator would.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be written.
+    pub fn dump(&self, database: &str, file: &Path) {
+        let mut dump = program("pg_dump");
+        let file = File::create(file).expect("the folder is writable");
+        dump.args(["--format=custom", "--no-owner", "--dbname", database]).stdout(file);
+        let status = dump.status().expect("pg_dump can be run");
+        assert!(status.success(), "pg_dump ended with {status}");
+    }
+
+    /// Fills an empty database from such a file.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be filled.
+    pub fn restore(&self, file: &Path, database: &str) {
+        let mut restore = program("pg_restore");
+        let file = File::open(file).expect("the file is there");
+        restore
+            .args(["--no-owner", "--exit-on-error", "--single-transaction", "--dbname", database])
+            .stdin(file);
+        let status = restore.status().expect("pg_restore can be run");
+        assert!(status.success(), "pg_restore ended with {status}");
+    }
+
     /// All it has printed.
     pub fn output(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::super::StoreError;
+use super::super::rows;
 use super::database::{Database, failed};
 use crate::clock::Millis;
 
@@ -50,9 +51,7 @@ fn name(week: u64) -> String {
 
 /// The least id of a time.
 fn least_id(time: u64) -> Uuid {
-    let mut bytes = [0; 16];
-    bytes[..6].copy_from_slice(&time.to_be_bytes()[2..]);
-    Uuid::from_bytes(bytes)
+    rows::least_id(Millis(time))
 }
 
 async fn begin(database: &Database) -> Result<Transaction<'static, Postgres>, sqlx::Error> {

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -53,6 +53,7 @@ pub(super) struct Settings {
 
 /// An open file.
 pub(super) struct Database {
+    options: SqliteConnectOptions,
     writer: Mutex<Option<SqliteConnection>>,
     readers: SqlitePool,
     writes: Shutdown,
@@ -94,8 +95,25 @@ impl Database {
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
-            .connect_lazy_with(options.pragma("query_only", "ON"));
-        Ok(Self { writer: Mutex::new(Some(writer)), readers, writes: Shutdown::new() })
+            .connect_lazy_with(options.clone().pragma("query_only", "ON"));
+        Ok(Self { options, writer: Mutex::new(Some(writer)), readers, writes: Shutdown::new() })
+    }
+
+    /// Writes all that is committed into a new file, for its owner alone, while others read and write on.
+    pub(super) async fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        const OPERATION: &str = "copy the database";
+        fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed(OPERATION))?;
+        let mut connection = self.options.connect().await.map_err(failed(OPERATION))?;
+        let name = path.to_string_lossy().into_owned();
+        let copied = sqlx::query("VACUUM INTO ?").bind(name).execute(&mut connection).await;
+        copied.map_err(failed(OPERATION))?;
+        connection.close().await.map_err(failed(OPERATION))?;
+        fs::File::open(path).and_then(|file| file.sync_all()).map_err(failed(OPERATION))
     }
 
     pub(super) fn readers(&self) -> &SqlitePool {
@@ -135,7 +153,7 @@ impl Database {
 
 /// Makes an empty file that only its owner reads; SQLite's files beside it inherit that. A file that
 /// is there is not even opened: closing it would release the locks this process holds on it.
-fn create_private(path: &std::path::Path) -> io::Result<()> {
+fn create_private(path: &Path) -> io::Result<()> {
     match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),

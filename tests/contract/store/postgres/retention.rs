@@ -4,27 +4,16 @@ use std::time::Duration;
 
 use common::clock::{Clock, Millis, SystemClock};
 use common::config::postgres::PostgresConfig;
-use common::entity::activation::Activation;
-use common::entity::id::ActivationId;
 use common::store::postgres::PostgresStores;
 use sqlx::PgConnection;
 use tests::services::postgres::settings;
 
 use super::super::Place;
-use super::super::activations::{query, record};
+use super::super::activations::{made, query};
 use super::Database;
 
 const DAY: u64 = 86_400_000;
 const WEEK: u64 = 7 * DAY;
-
-/// A record whose id was made at that time.
-fn made(time: Millis, id: u32, path: &str) -> Activation {
-    let mut record = record(id, path, time.0);
-    let mut bytes = *record.head.activation_id.as_bytes();
-    bytes[..6].copy_from_slice(&time.0.to_be_bytes()[2..]);
-    record.head.activation_id = ActivationId::from_bytes(bytes);
-    record
-}
 
 async fn number(sql: &mut PgConnection, statement: &'static str) -> i64 {
     sqlx::query_scalar(statement).fetch_one(sql).await.unwrap()
