@@ -4,4 +4,5 @@
 mod cases;
 mod examples;
 mod rules;
+mod settings;
 mod tree;

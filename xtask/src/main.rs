@@ -10,6 +10,7 @@ mod images;
 mod kafka;
 mod postgres;
 mod prometheus;
+mod settings;
 mod test;
 mod unpacked;
 
@@ -46,6 +47,8 @@ enum Chore {
         #[arg(long)]
         all: bool,
     },
+    /// Writes docs/settings.md from the source.
+    Settings,
     /// Measures the release build beside its baselines and prints a table.
     Bench(bench::Arguments),
 }
@@ -62,6 +65,7 @@ fn main() -> anyhow::Result<()> {
             images::run(force, wanted)
         }
         Chore::Test { all } => test::run(all),
+        Chore::Settings => settings::run(),
         Chore::Bench(arguments) => bench::run(&arguments),
     }
 }
