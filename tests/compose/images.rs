@@ -15,11 +15,15 @@ use crate::stack::Stack;
 /// Whom this machine trusts; builds that download may have to.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The runtime images.
-const RUNTIMES: [&str; 4] = [
+const RUNTIMES: [&str; 8] = [
     "oxwhisk/action-nodejs-v20",
     "oxwhisk/action-python-v3.13",
     "oxwhisk/action-ruby-v3.3",
     "oxwhisk/action-php-v8.4",
+    "oxwhisk/action-golang-v1.24",
+    "oxwhisk/action-golang-v1.24-builder",
+    "oxwhisk/action-java-v21",
+    "oxwhisk/action-java-v21-builder",
 ];
 
 /// Images that were built.

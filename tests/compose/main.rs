@@ -84,7 +84,7 @@ async fn start(stack: &Stack, daemon: &Daemon, invokers: usize) {
 
 async fn it_came_up_in_order(daemon: &Daemon) {
     let started = daemon.started("invoker").await;
-    for service in ["secrets", "runtime-nodejs", "runtime-python", "runtime-ruby", "runtime-php"] {
+    for service in ["secrets", "runtime-nodejs", "runtime-python", "runtime-golang", "runtime-java-builder"] {
         let ended = daemon.ended_well(service).await;
         assert!(ended < started, "{service} ended at {ended}, the invoker started at {started}");
     }
