@@ -3,9 +3,13 @@
 //! Where upstream labels the start of a container with namespace and action, ours has its state alone: nobody bounds
 //! those labels, and who wants them has user events, which do.
 
+use std::time::Duration;
+
 use common::entity::activation::Status;
 use common::metrics::{Maker, Marker};
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry, Result};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 use crate::pool::decide::{Standing, Start};
 
@@ -176,25 +180,54 @@ impl InvokerMetrics {
     }
 }
 
-/// What has Docker do, and what is done past it: one marker a command, as upstream's command lines have them.
+/// One kind of request to Docker, as upstream's command lines have them.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// It begins and ends.
+    pub marker: Marker,
+    /// There was no answer in time, which is a failure, too.
+    pub timed_out: IntCounter,
+}
+
+impl Command {
+    /// A request that must be answered within `limit`.
+    pub async fn within<T, E>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = std::result::Result<T, E>>,
+    ) -> std::result::Result<std::result::Result<T, E>, Elapsed> {
+        let begun = self.marker.start();
+        let answer = timeout(limit, work).await;
+        match &answer {
+            Ok(answer) => self.marker.end(begun, answer),
+            Err(_) => {
+                self.timed_out.inc();
+                self.marker.fail(begun);
+            }
+        }
+        answer
+    }
+}
+
+/// What Docker is asked for, and what is done past it.
 #[derive(Clone, Debug)]
 pub struct DockerMetrics {
     /// A container is created and started.
-    pub run: Marker,
+    pub run: Command,
     /// One is removed.
-    pub rm: Marker,
+    pub rm: Command,
     /// They are listed.
-    pub ps: Marker,
+    pub ps: Command,
     /// An image is fetched.
-    pub pull: Marker,
+    pub pull: Command,
     /// A container or an image is looked at.
-    pub inspect: Marker,
+    pub inspect: Command,
     /// A container is paused.
-    pub pause: Marker,
+    pub pause: Command,
     /// It goes on.
-    pub unpause: Marker,
+    pub unpause: Command,
     /// It gets other limits.
-    pub update: Marker,
+    pub update: Command,
     /// It is frozen through its cgroup, as upstream has `runc` do it.
     pub freeze: Marker,
     /// It is thawed.
@@ -206,16 +239,20 @@ impl DockerMetrics {
     pub fn register(registry: &Registry) -> Result<Self> {
         let maker = Maker::new(registry);
         let docker = maker.markers("invoker_docker", "requests to Docker", "cmd")?;
+        let late = "requests to Docker without an answer in time";
+        let late = maker.counters("counter_invoker_docker_timeout_total", late, &["cmd"])?;
+        let command =
+            |word: &str| Command { marker: docker.of(word), timed_out: late.with_label_values(&[word]) };
         let cgroup = maker.markers("invoker_runc", "containers frozen and thawed past Docker", "cmd")?;
         Ok(Self {
-            run: docker.of("run"),
-            rm: docker.of("rm"),
-            ps: docker.of("ps"),
-            pull: docker.of("pull"),
-            inspect: docker.of("inspect"),
-            pause: docker.of("pause"),
-            unpause: docker.of("unpause"),
-            update: docker.of("update"),
+            run: command("run"),
+            rm: command("rm"),
+            ps: command("ps"),
+            pull: command("pull"),
+            inspect: command("inspect"),
+            pause: command("pause"),
+            unpause: command("unpause"),
+            update: command("update"),
             freeze: cgroup.of("pause"),
             thaw: cgroup.of("resume"),
         })

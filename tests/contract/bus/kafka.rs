@@ -1,6 +1,7 @@
 //! Kafka as a place for the bus, and what only it promises: what was accepted outlives processes, what was
 //! refused is held, and a broker may go away.
 
+mod lag;
 mod loss;
 mod memory;
 mod topics;

@@ -121,6 +121,18 @@ fn value(lookup: Lookup<serde_json::Value>) -> Option<u64> {
 }
 
 #[tokio::test]
+async fn hits_and_misses_are_counted() {
+    let fixture = Fixture::new(10).await;
+    let revision = fixture.put("ns/a", 1, None).await;
+    let counted = || (fixture.cache.metrics.hit.get(), fixture.cache.metrics.miss.get());
+    fixture.value("ns/a").await;
+    assert_eq!(counted(), (0, 1));
+    fixture.value("ns/a").await;
+    fixture.cache.get_at("ns/a", Some(&revision)).await.unwrap();
+    assert_eq!(counted(), (2, 1));
+}
+
+#[tokio::test]
 async fn a_hit_reads_nothing_and_misses_of_one_id_read_once() {
     let fixture = Fixture::new(10).await;
     fixture.put("ns/a", 1, None).await;

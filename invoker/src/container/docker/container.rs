@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::models::{ContainerState, ContainerUpdateBody};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::debug;
 
 use super::addresses::Lease;
@@ -117,9 +117,8 @@ impl DockerContainer {
     }
 
     async fn state(&self, was_short: bool) -> Option<EndCause> {
-        let looking =
-            self.daemon.metrics.inspect.around(self.daemon.docker.inspect_container(&self.id, None));
-        match timeout(LOOK_LIMIT, looking).await {
+        let Daemon { docker, metrics } = &self.daemon;
+        match metrics.inspect.within(LOOK_LIMIT, docker.inspect_container(&self.id, None)).await {
             Ok(Ok(inspected)) => inspected.state.map(|state| judge(&state, was_short, self.framing)),
             Ok(Err(error)) if status_of(&error) == Some(404) => Some(EndCause::Exited(None)),
             Ok(Err(error)) => {
@@ -186,7 +185,7 @@ impl Container for DockerContainer {
             }
         }
         let pausing = self.daemon.docker.pause_container(&self.id);
-        let paused = self.daemon.metrics.pause.around(pausing).await;
+        let paused = self.daemon.ask(&self.daemon.metrics.pause, pausing).await;
         paused.map_err(Daemon::fault("pause", &self.name))?;
         *self.suspension() = Suspension::Paused;
         self.disk.stands_still(true);
@@ -210,7 +209,7 @@ impl Container for DockerContainer {
             }
             (Suspension::Paused | Suspension::Frozen, _) => {
                 let unpausing = self.daemon.docker.unpause_container(&self.id);
-                let unpaused = self.daemon.metrics.unpause.around(unpausing).await;
+                let unpaused = self.daemon.ask(&self.daemon.metrics.unpause, unpausing).await;
                 unpaused.map_err(Daemon::fault("unpause", &self.name))?;
             }
         }
@@ -237,7 +236,7 @@ impl Container for DockerContainer {
             ..Default::default()
         };
         let updating = self.daemon.docker.update_container(&self.id, update);
-        let updated = self.daemon.metrics.update.around(updating).await;
+        let updated = self.daemon.ask(&self.daemon.metrics.update, updating).await;
         updated.map_err(Daemon::fault("update", &self.name))
     }
 

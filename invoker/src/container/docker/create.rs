@@ -48,13 +48,14 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
         Some(source) => CreateError::ImagePull { image: spec.image.clone(), source },
         None => CreateError::Provision(error),
     };
-    let Daemon { docker, metrics } = &runtime.daemon;
+    let daemon = &runtime.daemon;
+    let Daemon { docker, metrics } = daemon;
     let inspected = match spec.pull {
         // As `docker run` does.
         Pull::Never => present(runtime, &spec.image).await,
         Pull::Always | Pull::TryAlways => {
             let inspecting = docker.inspect_image(&spec.image);
-            let inspected = metrics.inspect.around(inspecting).await;
+            let inspected = daemon.ask(&metrics.inspect, inspecting).await;
             inspected.map_err(Daemon::fault("inspect image", &spec.image))
         }
     };
@@ -79,7 +80,7 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
         host.storage_opt = storage.map(|size| HashMap::from([("size".to_owned(), size)]));
     }
     let options = CreateContainerOptionsBuilder::new().name(&veiled(&runtime.config.run, &spec.name)).build();
-    let begun = metrics.run.start();
+    let begun = metrics.run.marker.start();
     let created = match docker.create_container(Some(options.clone()), body.clone()).await {
         Err(error) if runtime.disks.is_refused(&error.to_string()) => {
             body.host_config.iter_mut().for_each(|host| host.storage_opt = None);
@@ -91,12 +92,15 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
         Ok(created) => created.id,
         // Without an answer it may be there or not; if it is, it is a stray when the daemon is back.
         Err(error) => {
-            metrics.run.fail(begun);
+            if matches!(error, Error::RequestTimeoutError) {
+                metrics.run.timed_out.inc();
+            }
+            metrics.run.marker.fail(begun);
             return Err(blame(Daemon::fault("create container", &spec.name)(error), tolerated));
         }
     };
     let started = start(runtime, spec, &id).await;
-    metrics.run.end(begun, &started);
+    metrics.run.marker.end(begun, &started);
     match started {
         Ok((logs, cgroup)) => {
             let daemon = runtime.daemon.clone();
@@ -119,11 +123,12 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
 
 /// An image of ours, which is pulled if it is not here.
 pub async fn present(runtime: &DockerRuntime, image: &str) -> Result<ImageInspect, RuntimeError> {
-    let Daemon { docker, metrics } = &runtime.daemon;
-    let inspected = match metrics.inspect.around(docker.inspect_image(image)).await {
+    let daemon = &runtime.daemon;
+    let look = || daemon.ask(&daemon.metrics.inspect, daemon.docker.inspect_image(image));
+    let inspected = match look().await {
         Err(error) if status_of(&error) == Some(404) => {
-            runtime.pulls.pull(&runtime.daemon, image).await?;
-            metrics.inspect.around(docker.inspect_image(image)).await
+            runtime.pulls.pull(daemon, image).await?;
+            look().await
         }
         other => other,
     };
@@ -171,8 +176,9 @@ async fn start(
         return Ok((logs, Some(cgroup)));
     }
     // It lies in no usual place: its main process may tell.
-    let inspecting = runtime.daemon.metrics.inspect.around(docker.inspect_container(id, None));
-    let inspected = inspecting.await.map_err(fault("inspect"))?;
+    let inspecting = docker.inspect_container(id, None);
+    let inspected = runtime.daemon.ask(&runtime.daemon.metrics.inspect, inspecting).await;
+    let inspected = inspected.map_err(fault("inspect"))?;
     let pid = inspected.state.and_then(|state| state.pid).filter(|pid| *pid > 0);
     Ok((logs, pid.and_then(|pid| cgroup(id, Some(pid)))))
 }

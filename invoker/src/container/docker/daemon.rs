@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::container::RuntimeError;
-use crate::metrics::DockerMetrics;
+use crate::metrics::{Command, DockerMetrics};
 
 /// For the answer to one request (upstream's limit for most of its commands).
 const LIMIT: Duration = Duration::from_secs(60);
@@ -49,6 +49,21 @@ impl Daemon {
         Self { metrics, ..self }
     }
 
+    /// A request that is counted.
+    pub async fn ask<T>(
+        &self,
+        command: &Command,
+        request: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let begun = command.marker.start();
+        let answer = request.await;
+        if matches!(answer, Err(Error::RequestTimeoutError)) {
+            command.timed_out.inc();
+        }
+        command.marker.end(begun, &answer);
+        answer
+    }
+
     /// Sorts an error.
     pub fn fault(operation: &'static str, subject: &str) -> impl FnOnce(Error) -> RuntimeError {
         let subject = subject.to_owned();
@@ -71,7 +86,7 @@ impl Daemon {
     /// Removes a container by force; one that is gone or going is no error.
     pub async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        match self.metrics.rm.around(self.docker.remove_container(id, Some(options))).await {
+        match self.ask(&self.metrics.rm, self.docker.remove_container(id, Some(options))).await {
             Err(error) if !matches!(status_of(&error), Some(404 | 409)) => {
                 Err(Self::fault("remove container", id)(error))
             }
@@ -83,7 +98,7 @@ impl Daemon {
     pub async fn labelled(&self, label: &str, value: &str) -> Result<Vec<ContainerSummary>, RuntimeError> {
         let filters = HashMap::from([("label", vec![format!("{label}={value}")])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let listed = self.metrics.ps.around(self.docker.list_containers(Some(options))).await;
+        let listed = self.ask(&self.metrics.ps, self.docker.list_containers(Some(options))).await;
         listed.map_err(Self::fault("list the containers of", value))
     }
 

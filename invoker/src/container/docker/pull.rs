@@ -17,7 +17,7 @@ use bollard::query_parameters::CreateImageOptionsBuilder;
 use common::config::images::{ContainerFactoryConfig, RegistryCredentials};
 use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt, Shared};
-use tokio::time::{Instant, interval_at, timeout};
+use tokio::time::{Instant, interval_at};
 use tracing::{debug, info};
 
 use self::progress::Progress;
@@ -87,8 +87,7 @@ impl Pulls {
         let under_way = Arc::clone(&self.under_way);
         let login = self.logins.iter().find(|login| login.is_for(&image)).cloned();
         let pull = async move {
-            let fetching = daemon.metrics.pull.around(fetch(&daemon, &image, login));
-            let result = match timeout(LIMIT, fetching).await {
+            let result = match daemon.metrics.pull.within(LIMIT, fetch(&daemon, &image, login)).await {
                 Ok(result) => result.map_err(|error| Arc::from(error.to_string())),
                 Err(_) => Err(Arc::from(format!("it takes longer than {} s", LIMIT.as_secs()))),
             };
