@@ -16,6 +16,7 @@ use invoker::container::docker::firewall::{Firewall, Isolation};
 use invoker::container::docker::network;
 use invoker::container::docker::{DockerConfig, DockerRuntime};
 use invoker::container::{ContainerSpec, CreateError, EndCause, LogFraming, Pull};
+use invoker::metrics::DockerMetrics;
 use serde_json::{Value, json};
 
 use crate::container_site::{LONG, PYTHON, Site, free_port};
@@ -303,7 +304,8 @@ async fn bridges_take_turns_in_a_pool_of_the_operators() {
     assert_eq!(gateway(&other), "10.213.100.1");
     let mut third = DockerConfig::new("0123abcd", "0123abcdr", free_port());
     pool(&mut third);
-    let refused = DockerRuntime::start(third, Arc::new(SystemClock), Shutdown::new()).await;
+    let refused =
+        DockerRuntime::start(third, DockerMetrics::default(), Arc::new(SystemClock), Shutdown::new()).await;
     let told = format!("{:#}", anyhow::Error::from(refused.unwrap_err()));
     assert!(told.contains("no addresses are left in whisk.docker.address-pool 10.213.96.0/21"), "{told}");
     for site in [one, other, site] {
