@@ -7,6 +7,7 @@ pub mod activation;
 pub mod compiler;
 pub mod containers;
 pub mod controller;
+pub mod http;
 pub mod images;
 pub mod journal;
 pub mod kafka;

@@ -6,13 +6,17 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::config::http::{HttpsConfig, Protocol};
 use crate::join::Applicant;
 use crate::nodes::NodeKind;
+use crate::shutdown::Shutdown;
 use crate::telemetry::{self, LogFormat};
+use crate::tls::Tls;
 use crate::{address, metrics, open_files};
 
 /// The flags that every node has. Each has an environment variable; flags win over the configuration file.
@@ -47,6 +51,18 @@ pub struct NodeArgs {
     #[arg(long, env = "OXWHISK_RUNTIMES")]
     pub runtimes: Option<PathBuf>,
 
+    /// A PEM file with the certificate, and those between it and its authority: this process answers over TLS.
+    #[arg(long, env = "OXWHISK_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// A PEM file with the certificate's private key.
+    #[arg(long, env = "OXWHISK_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// A PEM file with authorities: clients must show a certificate of one of them.
+    #[arg(long, env = "OXWHISK_TLS_CLIENT_CA", requires = "tls_cert")]
+    pub tls_client_ca: Option<PathBuf>,
+
     /// A file that gets this process's address once it listens.
     #[arg(long, env = "OXWHISK_ADDRESS_FILE")]
     pub address_file: Option<PathBuf>,
@@ -78,16 +94,28 @@ pub struct NodeArgs {
 }
 
 impl NodeArgs {
+    /// What this process shows to clients if it answers over TLS, by its flags or else by its settings; it is
+    /// read again when it changes.
+    pub fn tls(
+        &self,
+        protocol: Option<Protocol>,
+        config: &HttpsConfig,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<Option<Arc<Tls>>> {
+        let flags = [&self.tls_cert, &self.tls_key, &self.tls_client_ca].map(Clone::clone);
+        Ok(Tls::open(flags, protocol, config, shutdown)?)
+    }
+
     /// Listens on that port, or on a free one if it is 0, and says where.
-    pub fn listen(&self, port: u16) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    pub fn listen(&self, port: u16, tls: Option<&Tls>) -> anyhow::Result<(TcpListener, SocketAddr)> {
         let address = SocketAddr::new(self.host, port);
         let listener = TcpListener::bind(address)
             .with_context(|| format!("cannot listen on {address}; choose another with --host and --port"))?;
         let address = listener.local_addr()?;
         if let Some(file) = &self.address_file {
-            address::tell(file, address)?;
+            address::tell(file, address, tls)?;
         }
-        tracing::info!("listening on {address}");
+        tracing::info!("listening on {address}{}", if tls.is_some() { " by TLS" } else { "" });
         Ok((listener, address))
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A request passes `api` (what it says), `entitlement` (may they), then `entities` (what is written) or
 //! `invoke` (what is run), and `load_balancer` carries an invocation to an invoker and its result back.
-//! Only `api` and this file know HTTP. The controller never talks to a container.
+//! Only `api` and `server` know HTTP. The controller never talks to a container.
 
 pub mod api;
 pub mod entities;
@@ -12,18 +12,18 @@ pub mod invoke;
 pub mod load_balancer;
 pub mod metrics;
 pub mod records;
+pub mod server;
 pub mod system;
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::http::KeepAlive;
-use actix_web::{App as Application, HttpServer, web};
+use actix_web::{App as Application, web};
 use common::bus::MessageBus;
 use common::clock::Clock;
 use common::config::Config;
+use common::connection::Entrance;
 use common::entity::id::ControllerId;
 use common::events::Events;
 use common::journal::{Abandoned, Journal};
@@ -60,6 +60,7 @@ use crate::load_balancer::single::Single;
 use crate::load_balancer::test_action;
 use crate::metrics::{ActivationMetrics, BalancerMetrics, FleetMetrics, HttpMetrics};
 use crate::records::Records;
+use crate::server::Door;
 
 /// The most identities that are remembered.
 const IDENTITIES: usize = 16_384;
@@ -73,18 +74,6 @@ const ACTIONS: usize = 16_384;
 /// The most triggers that are remembered.
 const TRIGGERS: usize = 4_096;
 
-/// The most connections, all workers together.
-const CONNECTIONS: usize = 16_384;
-
-/// A connection without a request is closed after this; upstream's idle time-out.
-const IDLE: Duration = Duration::from_secs(70);
-
-/// A request's head must have come within this.
-const HEAD: Duration = Duration::from_secs(15);
-
-/// A connection that is closed is given so long to take its last answer.
-const LINGER: Duration = Duration::from_secs(2);
-
 /// Between two looks whether what was adopted has ended.
 const ADOPTED: Duration = Duration::from_secs(5);
 
@@ -94,8 +83,8 @@ const LAST_RECORDS: Duration = Duration::from_secs(1);
 /// Between two looks at what is in flight, at the end.
 const SETTLING: Duration = Duration::from_millis(20);
 
-/// A server that stops gives requests so long, in seconds: the longest wait and a little more.
-const STOP: u64 = 65;
+/// A server that stops gives requests so long: the longest wait and a little more.
+const STOP: Duration = Duration::from_secs(65);
 
 /// What a controller is put together from.
 pub struct Parts {
@@ -157,6 +146,7 @@ pub struct Cluster {
 pub struct Controller {
     app: Arc<App>,
     metrics: Option<web::Data<Shown>>,
+    entrance: Arc<Entrance>,
     many: Option<(Arc<Ledger>, Arc<Sharding>)>,
     background: Shutdown,
 }
@@ -288,7 +278,8 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
     };
     shown.know(members);
     let metrics = (!metrics_apart).then(|| web::Data::from(shown));
-    Ok(Controller { app: Arc::new(app), metrics, many, background: shutdown })
+    let entrance = Entrance::new(app.config.controller.http.clone());
+    Ok(Controller { app: Arc::new(app), metrics, entrance, many, background: shutdown })
 }
 
 /// How many controllers there are, as the members say.
@@ -373,12 +364,11 @@ async fn many(
 }
 
 impl Controller {
-    /// A server of the API on these listeners, with so many threads; it runs while it is awaited. May be
-    /// called more than once: all servers share one controller.
-    pub fn serve(&self, listeners: Vec<TcpListener>, workers: usize) -> std::io::Result<Server> {
-        let workers = workers.max(1);
+    /// A server of the API behind these doors, with so many threads; it runs while it is awaited. May be
+    /// called more than once: all servers share one controller, and its bounds on connections.
+    pub fn serve(&self, doors: Vec<Door>, workers: usize) -> std::io::Result<Server> {
         let (app, metrics) = (self.app.clone(), self.metrics.clone());
-        let server = HttpServer::new(move || {
+        server::server(doors, workers, STOP, &self.entrance, move || {
             let metrics = metrics.clone();
             Application::new()
                 .app_data(web::Data::from(app.clone()))
@@ -389,20 +379,7 @@ impl Controller {
                 })
                 .wrap(actix_web::middleware::from_fn(api::frame::frame))
                 .configure(api::routes)
-        });
-        let mut server = server
-            .workers(workers)
-            .max_connections(CONNECTIONS.div_ceil(workers))
-            .keep_alive(KeepAlive::Timeout(IDLE))
-            .client_request_timeout(HEAD)
-            .client_disconnect_timeout(LINGER)
-            .tcp_nodelay(true)
-            .shutdown_timeout(STOP)
-            .disable_signals();
-        for listener in listeners {
-            server = server.listen(listener)?;
-        }
-        Ok(server.run())
+        })
     }
 
     /// Answers whoever still waits for a result with the activation's id (202): for when nothing runs any

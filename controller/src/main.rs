@@ -5,7 +5,6 @@
 
 mod args;
 
-use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use anyhow::Context;
 use clap::Parser;
 use common::clock::{Clock, Millis, SystemClock};
 use common::config::{self, Config};
+use common::connection::Entrance;
 use common::doctor::{Finding, machine};
 use common::entity::id::ControllerId;
 use common::events::Events;
@@ -28,6 +28,7 @@ use common::signals::Signals;
 use common::store::seal::Secret;
 use controller::api::metrics::Shown;
 use controller::api::{self, waiting};
+use controller::server::Door;
 use controller::{Cluster, Controller, Invokers, Parts};
 use prometheus::Registry;
 use tracing::{error, info, warn};
@@ -82,9 +83,12 @@ async fn run(args: &Args) -> anyhow::Result<()> {
         Secret::load_or_create(path).with_context(|| format!("the secret {} cannot be used", path.display()))
     });
     let secret = secret.transpose()?;
-    let (listener, address) = args.node.listen(args.port)?;
     let (stage, background) = (Stage::default(), Shutdown::new());
-    let waiting = waiting::server(listener.try_clone()?, stage.readiness())?;
+    let tls = args.node.tls(config.controller.protocol, &config.controller.https, &background)?;
+    let (listener, address) = args.node.listen(args.port, tls.as_deref())?;
+    let entrance = Entrance::new(config.controller.http.clone());
+    let door = Door { listener: listener.try_clone()?, tls: tls.clone() };
+    let waiting = waiting::server(door, &entrance, stage.readiness())?;
     let waiting_room = waiting.handle();
     background.spawn("waiting", waiting);
     let registry = Registry::new();
@@ -105,7 +109,8 @@ async fn run(args: &Args) -> anyhow::Result<()> {
         Ok(Some(place)) => {
             let metrics =
                 Metrics { registry, shared: shared_metrics, shown, apart: metrics_address.is_some() };
-            let program = Program { config, manifest, secret, metrics, listener, stage, background };
+            let door = Door { listener, tls };
+            let program = Program { config, manifest, secret, metrics, door, stage, background };
             program.serve(place, &args.node, waiting_room, signals).await
         }
         other => {
@@ -130,7 +135,7 @@ struct Program {
     manifest: Arc<Manifest>,
     secret: Option<Secret>,
     metrics: Metrics,
-    listener: TcpListener,
+    door: Door,
     stage: Stage,
     background: Shutdown,
 }
@@ -144,7 +149,7 @@ impl Program {
         waiting_room: ServerHandle,
         mut signals: Signals,
     ) -> anyhow::Result<()> {
-        let Self { config, manifest, secret, metrics, listener, stage, background } = self;
+        let Self { config, manifest, secret, metrics, door, stage, background } = self;
         let bus = place.bus.clone();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let events = Events::new(
@@ -188,7 +193,7 @@ impl Program {
             }
         };
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let server = controller.serve(vec![listener], workers)?;
+        let server = controller.serve(vec![door], workers)?;
         let api = server.handle();
         background.spawn("api", async move {
             if let Err(error) = server.await {

@@ -86,8 +86,9 @@ async fn run(args: Arc<Args>) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let config = Arc::new(settings(&args)?);
     let manifest = Arc::new(Manifest::load(args.node.runtimes.as_deref(), &config.runtimes)?);
-    let (listener, address) = args.node.listen(args.port)?;
     let (stage, background) = (Stage::default(), Shutdown::new());
+    let tls = args.node.tls(config.invoker.protocol, &config.invoker.https, &background)?;
+    let (listener, address) = args.node.listen(args.port, tls.as_deref())?;
     let metrics_apart = args.node.listen_for_metrics()?;
     let metrics_address = metrics_apart.as_ref().map(|(_, address)| *address);
     let subject = Arc::new(Subject {
@@ -104,7 +105,7 @@ async fn run(args: Arc<Args>) -> anyhow::Result<()> {
     if let Some((listener, _)) = metrics_apart {
         server::serve_metrics(listener, subject.clone(), &background)?;
     }
-    let server = server::server(listener, subject.clone())?;
+    let server = server::server(listener, tls, subject.clone())?;
     let http = server.handle();
     background.spawn("http", async move {
         if let Err(error) = server.await {

@@ -5,17 +5,26 @@
 
 use std::net::TcpListener;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_http::{HttpService, KeepAlive};
+use actix_server::{Server, ServerBuilder};
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
 use actix_web::http::header::AUTHORIZATION;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use common::config::containers::InvokerConfig;
+use common::connection::{Activity, Entrance, Stream};
 use common::operator;
 use common::readiness::Readiness;
 use common::shutdown::Shutdown;
+use common::tls::Tls;
 use prometheus::Registry;
 use serde_json::json;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tracing::error;
 
@@ -57,25 +66,74 @@ pub struct Running {
 
 type Data = web::Data<Subject>;
 
-/// The server, on a listener; it runs while it is awaited.
-pub fn server(listener: TcpListener, subject: Arc<Subject>) -> std::io::Result<Server> {
+/// What is in work when it stops is given so long, in seconds.
+const STOP: u64 = 2;
+
+/// A connection that is closed is given so long to take its last answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// The server, on a listener, over TLS if there is something to show; it runs while it is awaited.
+pub fn server(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    subject: Arc<Subject>,
+) -> std::io::Result<Server> {
     let shows_metrics = !subject.metrics_apart;
-    let server = HttpServer::new(move || {
+    let entrance = Entrance::new(subject.operator.http.clone());
+    let server = ServerBuilder::new()
+        .workers(1)
+        .max_concurrent_connections(entrance.limits().max_connections)
+        .disable_signals()
+        .shutdown_timeout(STOP);
+    let stopping = server.graceful_shutdown_signal();
+    let server = server.listen("http", listener, move || {
         let metrics_too = |config: &mut ServiceConfig| {
             if shows_metrics {
                 config.route("/metrics", web::get().to(metrics));
             }
         };
-        App::new()
+        let app = App::new()
             .app_data(web::Data::from(subject.clone()))
             .configure(metrics_too)
+            .wrap(from_fn(in_work))
             .route("/ping", web::get().to(ping))
             .route("/ready", web::get().to(ready))
             .route("/enable", web::post().to(enable))
             .route("/disable", web::post().to(disable))
-            .route("/isEnabled", web::get().to(is_enabled))
+            .route("/isEnabled", web::get().to(is_enabled));
+        let (limits, stopping) = (entrance.limits().clone(), stopping.clone());
+        let http = HttpService::build()
+            .keep_alive(KeepAlive::Timeout(limits.idle_timeout))
+            .client_request_timeout(limits.head_timeout)
+            .client_disconnect_timeout(LINGER)
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .on_connect_ext(|stream: &Stream, data| {
+                data.insert(stream.activity());
+            })
+            .h1(map_config(app, |()| AppConfig::default()));
+        let (entrance, tls) = (entrance.clone(), tls.clone());
+        fn_service(move |io: TcpStream| {
+            let (entrance, tls) = (entrance.clone(), tls.clone());
+            async move {
+                let (stream, address) = entrance.admit(io, tls).await?;
+                Ok((stream, Some(address)))
+            }
+        })
+        .and_then(http)
     });
-    Ok(server.workers(1).disable_signals().shutdown_timeout(2).listen(listener)?.run())
+    Ok(server?.run())
+}
+
+/// Says that a request is in work.
+async fn in_work(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let _serving = request.conn_data::<Activity>().map(Activity::serve);
+    next.call(request).await
 }
 
 /// Serves the metrics alone on a listener until the shutdown.

@@ -5,7 +5,7 @@
 //! what runs ends, containers go, then the API, then the stores.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,9 @@ use common::shutdown::Shutdown;
 use common::signals::Signals;
 use common::store::seal::Secret;
 use common::store::sqlite::SqliteStores;
+use common::tls::Tls;
 use controller::api::metrics::Shown;
+use controller::server::Door;
 use controller::{Controller, Invokers, api};
 use invoker::Invoker;
 use invoker::metrics::InvokerMetrics;
@@ -54,6 +56,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let manifest = Arc::new(Manifest::load(args.runtimes.as_deref(), &config.runtimes)?);
     let loopback = args.host.is_loopback();
     let data = DataDir::open(&args.data_dir)?;
+    let background = Shutdown::new();
+    let tls = {
+        let flags = [&args.tls_cert, &args.tls_key, &args.tls_client_ca].map(Clone::clone);
+        Tls::open(flags, config.controller.protocol, &config.controller.https, &background)?
+    };
     let listener = bind(&args)?;
     let address = listener.local_addr()?;
     let images = manifest.at_registry(&config.container_factory.runtimes_registry.url);
@@ -70,7 +77,6 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let registry = Registry::new();
     let shared_metrics = SharedMetrics::register(&registry)?;
     let stores = stores.measured(&shared_metrics.stores);
-    let background = Shutdown::new();
     let shown = Shown::new(registry.clone());
     let metrics_apart = args.metrics_address.map(metrics::listen).transpose()?;
     let is_apart = metrics_apart.is_some();
@@ -106,8 +112,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     };
     let controller = controller::start(parts, background.clone()).await?;
     let servers = Servers::default();
-    servers.add(&controller, listener, &background)?;
-    say(&ready::lines(address, &choice, guest, config.limits.unthrottled))?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    servers.add(&controller, Door { listener, tls: tls.clone() }, &background)?;
+    say(&ready::lines(scheme, address, &choice, guest, config.limits.unthrottled))?;
+    let api = if tls.is_some() { ForActions::apart(address, &choice)? } else { ForActions::at(address) };
 
     let journal = make_journal(None)?;
     let (bus_too, journal_too) = (bus.clone(), journal.clone());
@@ -122,11 +130,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         journal,
         shared_metrics,
         events,
+        api,
     };
     let mut signals = Signals::new()?;
     let invoker = {
         let mut starting =
-            Box::pin(start_invoker(parts, &registry, &choice, address, &controller, &servers, &background));
+            Box::pin(start_invoker(parts, &registry, &choice, &controller, &servers, &background));
         tokio::select! {
             invoker = &mut starting => {
                 if invoker.is_ok() {
@@ -218,13 +227,46 @@ struct InvokerParts<'a> {
     journal: Arc<Journal>,
     shared_metrics: SharedMetrics,
     events: Events,
+    api: ForActions,
+}
+
+/// Where actions reach the API, always without TLS: they would have to know its authority, and what they send
+/// does not leave the machine.
+struct ForActions {
+    address: SocketAddr,
+    /// Who listens there already, if it is not where clients do.
+    listener: Option<TcpListener>,
+    /// Whether clients' own listener takes what comes at the gateway of the bridge.
+    covers_gateway: bool,
+}
+
+impl ForActions {
+    /// Where clients do.
+    fn at(address: SocketAddr) -> Self {
+        Self { address, listener: None, covers_gateway: address.ip().is_unspecified() }
+    }
+
+    /// Apart from clients, who use TLS: at loopback for processes, else at the bridge's gateway, where the port
+    /// of clients is free if they come at one address only.
+    fn apart(clients: SocketAddr, choice: &Choice) -> anyhow::Result<Self> {
+        if choice.is_docker() && !clients.ip().is_unspecified() {
+            return Ok(Self { address: clients, listener: None, covers_gateway: false });
+        }
+        let any = |address: IpAddr| TcpListener::bind((address, 0)).context("no port is free for actions");
+        if choice.is_docker() {
+            // The gateway is not there yet: whoever takes the port in between is told of when it is.
+            let address = any(Ipv4Addr::UNSPECIFIED.into())?.local_addr()?;
+            return Ok(Self { address, listener: None, covers_gateway: false });
+        }
+        let listener = any(Ipv4Addr::LOCALHOST.into())?;
+        Ok(Self { address: listener.local_addr()?, listener: Some(listener), covers_gateway: false })
+    }
 }
 
 async fn start_invoker(
     parts: InvokerParts<'_>,
     registry: &Registry,
     choice: &Choice,
-    api: SocketAddr,
     controller: &Controller,
     servers: &Servers,
     background: &Shutdown,
@@ -233,18 +275,22 @@ async fn start_invoker(
         config: &parts.config,
         data: parts.data,
         run: parts.journal.run(),
-        api,
+        api: parts.api.address,
         registry,
         clock: parts.clock.clone(),
         tasks: background.clone(),
     };
     let Started { runtime, also_listen } = containers::start(choice, needs).await?;
+    let plain = |listener| Door { listener, tls: None };
+    if let Some(listener) = parts.api.listener {
+        servers.add(controller, plain(listener), background)?;
+    }
     if let Some(gateway) = also_listen
-        && !api.ip().is_unspecified()
+        && !parts.api.covers_gateway
     {
         // Actions call back here; the firewall admits nobody else.
         match TcpListener::bind(gateway) {
-            Ok(listener) => servers.add(controller, listener, background)?,
+            Ok(listener) => servers.add(controller, plain(listener), background)?,
             Err(error) => warn!("actions cannot call back: the API cannot listen on {gateway}: {error}"),
         }
     }
@@ -278,15 +324,10 @@ async fn start_invoker(
 struct Servers(std::sync::Mutex<Vec<ServerHandle>>);
 
 impl Servers {
-    fn add(
-        &self,
-        controller: &Controller,
-        listener: TcpListener,
-        background: &Shutdown,
-    ) -> anyhow::Result<()> {
+    fn add(&self, controller: &Controller, door: Door, background: &Shutdown) -> anyhow::Result<()> {
         // Handing work to another thread costs more than most of the work, and containers need cores too.
         let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
-        let server = controller.serve(vec![listener], workers)?;
+        let server = controller.serve(vec![door], workers)?;
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(server.handle());
         background.spawn("api", async move {
             if let Err(error) = server.await {

@@ -6,8 +6,8 @@ use crate::containers::Choice;
 use crate::subjects::GUEST_KEY;
 
 /// The lines.
-pub fn lines(address: SocketAddr, choice: &Choice, guest: bool, unthrottled: bool) -> String {
-    let url = format!("http://{address}");
+pub fn lines(scheme: &str, address: SocketAddr, choice: &Choice, guest: bool, unthrottled: bool) -> String {
+    let url = format!("{scheme}://{address}");
     let key = if guest { format!(" guest key {GUEST_KEY},") } else { " no guest key,".to_owned() };
     let throttles = if unthrottled { ", unthrottled" } else { "" };
     let mut text =
@@ -33,7 +33,7 @@ mod tests {
     #[test]
     fn the_first_line_says_all_and_two_more_can_be_pasted() {
         let choice = Choice::process("Docker does not answer".to_owned());
-        let text = lines("127.0.0.1:3233".parse().unwrap(), &choice, true, true);
+        let text = lines("http", "127.0.0.1:3233".parse().unwrap(), &choice, true, true);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3);
         for part in ["http://127.0.0.1:3233", GUEST_KEY, "process", "Docker does not answer", "unthrottled"] {

@@ -30,12 +30,36 @@ impl Client {
     /// A client of the server at `url` with credentials `uuid:key`, or without any. Its connections
     /// belong to the runtime of the test that made it.
     pub fn new(url: &str, auth: Option<&str>) -> Self {
-        let http = reqwest::Client::builder()
+        Self::build(url, auth, |builder| builder)
+    }
+
+    /// A client that trusts this authority (PEM) alone, and shows that identity (certificate and key in PEM) if
+    /// there is one.
+    pub fn trusting(url: &str, auth: Option<&str>, authority: &str, identity: Option<&str>) -> Self {
+        let authority = reqwest::Certificate::from_pem(authority.as_bytes()).expect("an authority in PEM");
+        Self::build(url, auth, |builder| {
+            let builder = builder.tls_certs_only([authority]);
+            match identity {
+                Some(pem) => {
+                    builder.identity(reqwest::Identity::from_pem(pem.as_bytes()).expect("an identity in PEM"))
+                }
+                None => builder,
+            }
+        })
+    }
+
+    fn build(
+        url: &str,
+        auth: Option<&str>,
+        set: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Self {
+        // Only the first call of a process does anything.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = reqwest::Client::builder()
             .timeout(PATIENCE)
             .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .expect("a client without TLS needs nothing of the machine");
+            .no_proxy();
+        let http = set(builder).build().expect("a client needs nothing of the machine");
         Self { http, url: url.trim_end_matches('/').to_owned(), auth: auth.map(str::to_owned) }
     }
 

@@ -144,7 +144,7 @@ impl Site {
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let guard = Guard::over(role.program(), child.id(), self.folder());
         let guard = Some(guard.expect("the system has a shell"));
-        let client = Client::new(&format!("http://127.0.0.1:{port}"), None);
+        let client = self.options.client(port);
         Node { role, port, child, guard, log, client }
     }
 
@@ -187,6 +187,9 @@ impl Site {
                 command.args(["--user-memory", user_memory]);
                 command.env(STEM_CELLS, stem_cells.to_string());
             }
+        }
+        if let Some(tls) = &self.options.tls {
+            command.args(tls.flags());
         }
         if manifest.is_some() {
             command.arg("--runtimes").arg(self.manifest());

@@ -18,6 +18,7 @@ use crate::admin::Admin;
 use crate::answer::Answer;
 use crate::client::Client;
 use crate::guard::Guard;
+use crate::pki::Identity;
 use crate::place;
 use crate::whisk::Whisk;
 
@@ -59,6 +60,18 @@ pub struct Options {
     pub config: Option<String>,
     /// Further environment variables.
     pub environment: Vec<(String, String)>,
+    /// What it shows to clients, over TLS; without it they speak plainly.
+    pub tls: Option<Identity>,
+}
+
+impl Options {
+    /// A client of a server with these options on that port of loopback, without credentials.
+    pub(crate) fn client(&self, port: u16) -> Client {
+        match &self.tls {
+            Some(tls) => Client::trusting(&format!("https://127.0.0.1:{port}"), None, tls.authority(), None),
+            None => Client::new(&format!("http://127.0.0.1:{port}"), None),
+        }
+    }
 }
 
 impl Default for Options {
@@ -73,6 +86,7 @@ impl Default for Options {
             manifest: None,
             config: None,
             environment: Vec::new(),
+            tls: None,
         }
     }
 }
@@ -155,6 +169,9 @@ impl Home {
             fs::write(&file, config).expect("a new folder is writable");
             command.arg("--config").arg(file);
         }
+        if let Some(tls) = &self.options.tls {
+            command.args(tls.flags());
+        }
         // The flags above win over their variables; these would add to them.
         for leaking in ["OXWHISK_CONFIG", "OXWHISK_RUNTIMES", "OXWHISK_UNTHROTTLED"] {
             command.env_remove(leaking);
@@ -182,7 +199,7 @@ impl Home {
         command.stdout(file.try_clone().expect("a file can be shared")).stderr(file);
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let guard = Guard::over("oxwhisk", child.id(), self.folder()).expect("the system has a shell");
-        let client = Client::new(&format!("http://127.0.0.1:{}", self.port), None);
+        let client = self.options.client(self.port);
         Server { child, guard: Some(guard), home: Some(self), log, client }
     }
 

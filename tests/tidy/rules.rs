@@ -8,7 +8,7 @@ use crate::tree::{self, File};
 const LINES: usize = 600;
 
 /// A foreign library and the places that may name it, as beginnings of paths.
-const ROOMS: [(&str, &[&str]); 4] = [
+const ROOMS: [(&str, &[&str]); 8] = [
     ("bollard", &["invoker/src/container/docker", "xtask/", "tests/"]),
     ("sqlx", &["common/src/store", "tests/"]),
     (
@@ -17,10 +17,15 @@ const ROOMS: [(&str, &[&str]); 4] = [
             "controller/src/api",
             "controller/src/lib.rs",
             "controller/src/main.rs",
+            "controller/src/server.rs",
             "invoker/src/server.rs",
             "standalone/",
         ],
     ),
+    ("actix_http", &["controller/src/server.rs", "invoker/src/server.rs"]),
+    ("actix_server", &["controller/src/server.rs", "invoker/src/server.rs"]),
+    ("rustls", &["common/src/tls.rs", "tests/"]),
+    ("tokio_rustls", &["common/src/connection.rs", "common/src/tls.rs"]),
     ("rdkafka", &["common/src/bus/kafka", "tests/"]),
 ];
 

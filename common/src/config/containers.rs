@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::http::{HttpLimits, HttpsConfig, Protocol};
 use super::text;
 use crate::entity::limits::ByteSize;
 use crate::operator::Password;
@@ -12,6 +13,12 @@ use crate::operator::Password;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct InvokerConfig {
+    /// Whether it answers over TLS; by default it does where a certificate is named.
+    pub protocol: Option<Protocol>,
+    /// Its certificate.
+    pub https: HttpsConfig,
+    /// What it bears of its clients (ours).
+    pub http: HttpLimits,
     /// Who may disable and enable an invoker.
     #[serde(deserialize_with = "text::text")]
     pub username: String,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::http::{HttpLimits, HttpsConfig, Protocol};
 use super::text;
 use crate::operator::Password;
 
@@ -13,6 +14,12 @@ use crate::operator::Password;
 pub struct ControllerConfig {
     /// How invocations are waited for.
     pub activation: WaitConfig,
+    /// Whether the API is served over TLS; by default it is where a certificate is named.
+    pub protocol: Option<Protocol>,
+    /// The API's certificate.
+    pub https: HttpsConfig,
+    /// What it bears of its clients (ours).
+    pub http: HttpLimits,
     /// Who may disable a controller.
     #[serde(deserialize_with = "text::text")]
     pub username: String,

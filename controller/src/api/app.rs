@@ -1,6 +1,7 @@
 //! What every handler may use: one value, shared by all workers of all servers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::clock::Clock;
 use common::config::Config;
@@ -66,4 +67,11 @@ pub struct App {
     pub readiness: Readiness,
     /// Work that is under way.
     pub gate: Gate,
+}
+
+impl App {
+    /// The body of a request must have come within this.
+    pub fn body_timeout(&self) -> Duration {
+        self.config.controller.http.body_timeout
+    }
 }

@@ -18,17 +18,18 @@ use crate::entities::members::{Malformed, parse_value};
 /// The most that is read of any body.
 pub const MAX_BODY: u64 = 50 * 1024 * 1024;
 
-/// A body must have come within this, as upstream.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// What a request announces as the length of its body.
 pub fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// A whole body.
-pub async fn read(headers: &HeaderMap, payload: &mut dev::Payload) -> Result<Bytes, ApiError> {
-    match collect(headers, payload, MAX_BODY).await? {
+/// A whole body, which must have come within `patience`.
+pub async fn read(
+    headers: &HeaderMap,
+    payload: &mut dev::Payload,
+    patience: Duration,
+) -> Result<Bytes, ApiError> {
+    match collect(headers, payload, MAX_BODY, patience).await? {
         Collected::Whole(body) => Ok(body),
         Collected::Over(_) => Err(ApiError::Oversized),
     }
@@ -39,11 +40,12 @@ pub async fn read_at_most(
     headers: &HeaderMap,
     payload: &mut dev::Payload,
     allowed: u64,
+    patience: Duration,
 ) -> Result<Bytes, ApiError> {
     let too_large = |size| ApiError::TooLarge { part: "Request", size, allowed };
     match announced(headers) {
         Some(size) if size > allowed => Err(too_large(size)),
-        _ => match collect(headers, payload, allowed.min(MAX_BODY)).await? {
+        _ => match collect(headers, payload, allowed.min(MAX_BODY), patience).await? {
             Collected::Whole(body) => Ok(body),
             Collected::Over(size) => Err(too_large(size)),
         },
@@ -56,7 +58,12 @@ enum Collected {
     Over(u64),
 }
 
-async fn collect(headers: &HeaderMap, payload: &mut dev::Payload, keep: u64) -> Result<Collected, ApiError> {
+async fn collect(
+    headers: &HeaderMap,
+    payload: &mut dev::Payload,
+    keep: u64,
+    patience: Duration,
+) -> Result<Collected, ApiError> {
     if announced(headers).is_some_and(|size| size > MAX_BODY) {
         return Err(ApiError::Oversized);
     }
@@ -85,7 +92,7 @@ async fn collect(headers: &HeaderMap, payload: &mut dev::Payload, keep: u64) -> 
             _ => Collected::Whole(body.freeze()),
         })
     };
-    tokio::time::timeout(PATIENCE, collect).await.unwrap_or(Err(ApiError::TimedOut))
+    tokio::time::timeout(patience, collect).await.unwrap_or(Err(ApiError::TimedOut))
 }
 
 fn broken(error: PayloadError) -> ApiError {
@@ -128,9 +135,13 @@ pub fn payload(body: &Bytes) -> Result<Box<RawValue>, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+
     use actix_web::http::header::HeaderValue;
 
     use super::*;
+
+    const SOON: Duration = Duration::from_secs(5);
 
     fn chunked(chunks: &'static [&'static str]) -> dev::Payload {
         let chunks = chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes())));
@@ -140,15 +151,27 @@ mod tests {
     #[tokio::test]
     async fn a_body_is_measured_whether_announced_or_not() {
         let mut headers = HeaderMap::new();
-        let read = read_at_most(&headers, &mut chunked(&["ab", "cd", "e"]), 5).await.unwrap();
+        let read = read_at_most(&headers, &mut chunked(&["ab", "cd", "e"]), 5, SOON).await.unwrap();
         assert_eq!(read, "abcde");
-        let told = read_at_most(&headers, &mut chunked(&["ab", "cd", "ef"]), 3).await.unwrap_err();
+        let told = read_at_most(&headers, &mut chunked(&["ab", "cd", "ef"]), 3, SOON).await.unwrap_err();
         assert_eq!(told.to_string(), "Request larger than allowed: 6 > 3 bytes.");
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("7"));
-        let told = read_at_most(&headers, &mut chunked(&[]), 3).await.unwrap_err();
+        let told = read_at_most(&headers, &mut chunked(&[]), 3, SOON).await.unwrap_err();
         assert_eq!(told.to_string(), "Request larger than allowed: 7 > 3 bytes.");
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("52428801"));
-        assert!(matches!(super::read(&headers, &mut chunked(&[])).await, Err(ApiError::Oversized)));
+        assert!(matches!(super::read(&headers, &mut chunked(&[]), SOON).await, Err(ApiError::Oversized)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_is_not_waited_for() {
+        let trickle = futures::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Some((Ok(Bytes::from_static(b"x")), ()))
+        });
+        let payload: Pin<Box<dyn futures::Stream<Item = Result<Bytes, PayloadError>>>> = Box::pin(trickle);
+        let mut payload = dev::Payload::Stream { payload };
+        let read = super::read(&HeaderMap::new(), &mut payload, SOON).await;
+        assert!(matches!(read, Err(ApiError::TimedOut)));
     }
 
     #[test]

@@ -191,6 +191,12 @@ pub enum ApiError {
     /// A path and query that are too long.
     #[error("The URI provided was too long for the server to process.")]
     UriTooLong,
+    /// A head with too many fields, or with one that is too long.
+    #[error(
+        "The server is unwilling to process the request because either an individual header field, or all the \
+         header fields collectively, are too large."
+    )]
+    HeadTooLarge,
     /// A body that does not come.
     #[error("The server timed out waiting for the request.")]
     TimedOut,
@@ -265,6 +271,7 @@ impl ResponseError for ApiError {
             Self::TooLarge { .. } | Self::Oversized => StatusCode::PAYLOAD_TOO_LARGE,
             Self::CircularBinding(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UnsupportedType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RateLimited { .. } | Self::TooManyInFlight { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Corrupt(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -39,7 +39,8 @@ pub async fn fire(
     app.entitlement.charge_fire(&caller.identity)?;
     check_action(&app, &caller, Right::Activate, &fqn).await?;
     let allowed = payload_size(&app.config, &caller.identity.limits).bytes();
-    let body = body::read_at_most(request.headers(), &mut payload.into_inner(), allowed).await?;
+    let body =
+        body::read_at_most(request.headers(), &mut payload.into_inner(), allowed, app.body_timeout()).await?;
     body::require_json(request.headers(), &body)?;
     let payload = body::payload(&body)?;
     drop(body);

@@ -15,6 +15,8 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
+use common::config::http::HttpLimits;
+use common::connection::Activity;
 use common::entity::id::TransactionId;
 use common::entity::json;
 use serde::Serialize;
@@ -68,6 +70,7 @@ pub async fn frame(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let app = request.app_data::<web::Data<App>>().cloned().expect("every server has an app");
     let started = Instant::now();
+    let _serving = request.conn_data::<Activity>().map(Activity::serve);
     let transid = enter(&app, &mut request);
     let is_api = is_api(request.path());
     let method = request.method().clone();
@@ -103,6 +106,9 @@ async fn inside(
     if request.uri().path_and_query().is_some_and(|uri| uri.as_str().len() > MAX_URI) {
         return Ok(request.error_response(ApiError::UriTooLong));
     }
+    if is_head_too_large(request.headers(), &app.config.controller.http) {
+        return Ok(request.error_response(ApiError::HeadTooLarge));
+    }
     let mut visit = None;
     if is_api && (*request.method() != Method::GET || request.path().starts_with(WEB)) {
         visit = app.gate.enter();
@@ -112,7 +118,7 @@ async fn inside(
     }
     if body::announced(request.headers()).is_some_and(|size| size > 0 && size <= SMALL_BODY) {
         let mut payload = request.take_payload();
-        match body::read(request.headers(), &mut payload).await {
+        match body::read(request.headers(), &mut payload, app.body_timeout()).await {
             Ok(body) => request.set_payload(Payload::from(body)),
             Err(error) => return Ok(request.error_response(error)),
         }
@@ -120,6 +126,11 @@ async fn inside(
     let response = next.call(request).await?.map_into_boxed_body();
     drop(visit);
     Ok(response)
+}
+
+fn is_head_too_large(headers: &HeaderMap, limits: &HttpLimits) -> bool {
+    headers.len() > limits.max_header_count
+        || headers.iter().any(|(_, value)| value.len() > limits.max_header_value_length)
 }
 
 fn finish(

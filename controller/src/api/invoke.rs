@@ -41,7 +41,8 @@ pub async fn invoke(
     app.entitlement.charge_invocation(&caller.identity)?;
     check_action(&app, &caller, Right::Activate, &fqn).await?;
     let allowed = payload_size(&app.config, &caller.identity.limits).bytes();
-    let body = body::read_at_most(request.headers(), &mut payload.into_inner(), allowed).await?;
+    let body =
+        body::read_at_most(request.headers(), &mut payload.into_inner(), allowed, app.body_timeout()).await?;
     let query = Query::of(&request)?;
     let is_blocking = query.flag("blocking", false)?;
     let show = if query.flag("result", false)? { Show::Result } else { Show::Record };

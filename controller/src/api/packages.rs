@@ -83,7 +83,7 @@ pub async fn put(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let fqn = entitled(&app, &caller, &request, Right::Put).await?;
-    let body = body::read(request.headers(), &mut payload.into_inner()).await?;
+    let body = body::read(request.headers(), &mut payload.into_inner(), app.body_timeout()).await?;
     body::require_json(request.headers(), &body)?;
     let overwrite = Query::of(&request).and_then(|query| query.flag("overwrite", false));
     let (put, overwrite) = bind(&app, &caller, &fqn, &body, overwrite)?;

@@ -59,7 +59,7 @@ pub async fn put(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let fqn = entitled(&app, &caller, &request, Right::Put).await?;
-    let body = body::read(request.headers(), &mut payload.into_inner()).await?;
+    let body = body::read(request.headers(), &mut payload.into_inner(), app.body_timeout()).await?;
     body::require_json(request.headers(), &body)?;
     let draft = Draft::read(&body)?;
     draft.check_sizes(parameter_size(&app.config, &caller.identity.limits))?;
@@ -80,7 +80,8 @@ pub async fn set_status(
 ) -> Result<HttpResponse, ApiError> {
     let fqn = entitled(&app, &caller, &request, Right::Activate).await?;
     let allowed = payload_size(&app.config, &caller.identity.limits).bytes();
-    let body = body::read_at_most(request.headers(), &mut payload.into_inner(), allowed).await?;
+    let body =
+        body::read_at_most(request.headers(), &mut payload.into_inner(), allowed, app.body_timeout()).await?;
     body::require_json(request.headers(), &body)?;
     let status = rule_put::status(&body)?;
     app.rules.set_status(&fqn, status).await?;

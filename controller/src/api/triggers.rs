@@ -58,7 +58,7 @@ pub async fn put(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let fqn = entitled(&app, &caller, &request, Right::Put).await?;
-    let body = body::read(request.headers(), &mut payload.into_inner()).await?;
+    let body = body::read(request.headers(), &mut payload.into_inner(), app.body_timeout()).await?;
     body::require_json(request.headers(), &body)?;
     let draft = Draft::read(&body)?;
     draft.check_sizes(parameter_size(&app.config, &caller.identity.limits))?;

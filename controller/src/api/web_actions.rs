@@ -107,7 +107,8 @@ async fn admit<'a>(
     let resource = Resource { namespace: &namespace, package: package.as_ref(), name };
     app.entitlement.check(&owner, Right::Activate, &resource).await?;
     let allowed = payload_size(&app.config, &owner.limits).bytes();
-    let body = body::read_at_most(request.headers(), &mut payload.into_inner(), allowed).await?;
+    let body =
+        body::read_at_most(request.headers(), &mut payload.into_inner(), allowed, app.body_timeout()).await?;
     Ok(Call { app, request, transid, owner, action, path, body })
 }
 

@@ -26,6 +26,7 @@ use common::shutdown::Shutdown;
 use common::store::seal::Secret;
 use common::store::sqlite::SqliteStores;
 use common::store::{ArtifactStore, Document, EntityKind, SubjectRecord};
+use controller::server::Door;
 use controller::{Controller, Invokers, Parts};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -134,7 +135,7 @@ impl Whisk {
         let controller = controller::start(parts, shutdown.clone()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let server = controller.serve(vec![listener], 1).unwrap();
+        let server = controller.serve(vec![Door { listener, tls: None }], 1).unwrap();
         let handle = server.handle();
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let server = shutdown.spawn("server", async move {

@@ -1,0 +1,6 @@
+//! What stands between the platform and the network: TLS on all that it serves and uses, and what slow, many
+//! or greedy clients get.
+
+mod api_tls;
+mod limits;
+mod slow;
