@@ -123,8 +123,9 @@ pub async fn join(
         let stores = connect(config, stage).await.measured(&metrics.stores);
         stores.watch(shutdown);
         stage.wait_for("Kafka cannot be reached");
-        let bus =
-            Arc::new(KafkaBus::connect(&config.kafka, config.max_message(), &metrics.bus, shutdown).await?);
+        let tell = |trouble| stage.wait_for(format!("Kafka cannot be reached: {trouble}"));
+        let (kafka, max_message) = (&config.kafka, config.max_message());
+        let bus = Arc::new(KafkaBus::connect(kafka, max_message, &metrics.bus, shutdown, tell).await?);
         if applicant.kind == NodeKind::Controller {
             // Nobody of us reads it, and brokers need not make topics by themselves.
             while let Err(error) = bus.ensure(&Topic::events()).await {

@@ -31,7 +31,7 @@ async fn activations_and_limits_are_told_once_each() {
     let mut settings = Kafka::shared().await.settings();
     settings.topics.user_event.prefix = prefix;
     let shutdown = Shutdown::new();
-    let bus = KafkaBus::connect(&settings, 1 << 20, &SharedMetrics::default().bus, &shutdown)
+    let bus = KafkaBus::connect(&settings, 1 << 20, &SharedMetrics::default().bus, &shutdown, drop)
         .await
         .expect("the broker answers");
     let mut inbox = Inbox::open(&bus, &Topic::events(), "test").await.expect("the topic is there");

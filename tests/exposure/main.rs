@@ -2,5 +2,8 @@
 //! or greedy clients get.
 
 mod api_tls;
+mod distributed;
+mod kafka;
 mod limits;
+mod postgres;
 mod slow;

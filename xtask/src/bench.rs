@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::{docker_daemon, images, kafka, postgres};
+use crate::{docker_daemon, images, kafka, openssl, postgres};
 
 /// What is measured.
 #[derive(clap::Args)]
@@ -48,6 +48,7 @@ fn invocations(form: &str, storm: Option<u32>) -> anyhow::Result<()> {
         docker_daemon::install(&["wrk"])?;
     }
     images::run(false, images::Wanted::Usual)?;
+    openssl::ensure()?;
     cargo(&["build", "--release", "--workspace", "--bins"], &[])?;
     // The harness waits for wrk and needs no optimization; what it measures is the release build.
     let load = ["test", "--quiet", "--package", "tests", "--bench", "load"];

@@ -8,6 +8,7 @@ mod docker_daemon;
 mod docker_registry;
 mod images;
 mod kafka;
+mod openssl;
 mod postgres;
 mod prometheus;
 mod settings;
@@ -41,6 +42,8 @@ enum Chore {
         /// Only images whose tag holds one of these.
         names: Vec<String>,
     },
+    /// Makes sure that there is what the build needs beside Rust and a C compiler: the headers of OpenSSL.
+    Prerequisites,
     /// Brings up what the suites need, runs them, and takes down what it started.
     Test {
         /// Run also what takes long: the whole stack by docker-compose and by Ansible.
@@ -64,6 +67,7 @@ fn main() -> anyhow::Result<()> {
             };
             images::run(force, wanted)
         }
+        Chore::Prerequisites => openssl::ensure(),
         Chore::Test { all } => test::run(all),
         Chore::Settings => settings::run(),
         Chore::Bench(arguments) => bench::run(&arguments),

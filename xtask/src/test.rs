@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::{clients, docker_daemon, docker_registry, images, kafka, postgres, prometheus};
+use crate::{clients, docker_daemon, docker_registry, images, kafka, openssl, postgres, prometheus};
 
 /// The suites about the embedded platform that run with processes too, if everything is to be run.
 const PLATFORM: [&str; 2] = ["platform", "chaos"];
@@ -25,6 +25,7 @@ const DISTRIBUTED: [&str; 3] = ["api", "wsk", "wsk_wire"];
 
 /// Runs everything, or everything but what takes long.
 pub fn run(all: bool) -> anyhow::Result<()> {
+    openssl::ensure()?;
     let daemon = docker_daemon::ensure()?;
     let outcome = suites(all).and_then(|()| if all { stacks() } else { Ok(()) });
     daemon.stop()?;

@@ -11,6 +11,7 @@ mod ledger;
 mod probe;
 mod publisher;
 mod reader;
+mod security;
 mod topics;
 
 use std::collections::HashMap;
@@ -53,13 +54,14 @@ pub struct KafkaBus {
 }
 
 impl KafkaBus {
-    /// Waits until a broker answers, saying so in the log; `shutdown` ends only that wait. Messages have at
-    /// most `max_message` bytes.
+    /// Waits until a broker answers, saying in the log and to `tell` why it does not; `shutdown` ends only that
+    /// wait. Messages have at most `max_message` bytes.
     pub async fn connect(
         config: &KafkaConfig,
         max_message: usize,
         metrics: &BusMetrics,
         shutdown: &Shutdown,
+        tell: impl Fn(String) + Send,
     ) -> Result<Self, BusError> {
         let timeouts = &config.timeouts;
         let bus = Self {
@@ -74,7 +76,7 @@ impl KafkaBus {
             closed: AtomicBool::new(false),
             metrics: metrics.clone(),
         };
-        bus.probe.wait(shutdown).await?;
+        bus.probe.wait(shutdown, tell).await?;
         bus.tasks.spawn("kafka probe", bus.probe.clone().watch(bus.tasks.clone()));
         Ok(bus)
     }

@@ -1,6 +1,8 @@
 //! `whisk.kafka`: the broker between controllers and invokers, and the topics on it. Keys and defaults are
 //! upstream's; the time-outs are ours.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -17,6 +19,10 @@ pub const RETENTION_MS: u64 = 3_600_000;
 pub struct KafkaConfig {
     /// Where brokers are first looked for: `host:port`, separated by commas.
     pub hosts: String,
+    /// What every client of it is set to besides, above all who it is and whom it trusts (`security-protocol`,
+    /// `ssl-ca-location`, `sasl-mechanism` …): librdkafka's settings, with dashes for dots. A password may come from
+    /// a file (`sasl-password-file`).
+    pub common: ClientSettings,
     /// On how many brokers a topic lies that we create.
     pub replication_factor: u16,
     /// Names and sizes of topics.
@@ -29,10 +35,51 @@ impl Default for KafkaConfig {
     fn default() -> Self {
         Self {
             hosts: "127.0.0.1:9092".to_owned(),
+            common: ClientSettings::default(),
             replication_factor: 1,
             topics: TopicsConfig::default(),
             timeouts: KafkaTimeouts::default(),
         }
+    }
+}
+
+/// `whisk.kafka.common`: handed to the client library as they are. Secrets among them are shown nowhere.
+#[derive(Clone, Default, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub struct ClientSettings(BTreeMap<String, Scalar>);
+
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Flag(bool),
+    Number(i64),
+    Text(String),
+}
+
+impl ClientSettings {
+    /// Names, as the library spells them, and values.
+    pub fn iter(&self) -> impl Iterator<Item = (String, String)> {
+        self.0.iter().map(|(key, value)| {
+            let value = match value {
+                Scalar::Flag(flag) => flag.to_string(),
+                Scalar::Number(number) => number.to_string(),
+                Scalar::Text(text) => text.clone(),
+            };
+            (key.replace('-', "."), value)
+        })
+    }
+}
+
+impl fmt::Debug for ClientSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_secret = |key: &str| {
+            ["password", "secret", "pem", "jaas"].iter().any(|word| key.contains(word))
+                && !key.ends_with(".file")
+        };
+        let shown = self
+            .iter()
+            .map(|(key, value)| if is_secret(&key) { (key, "…".to_owned()) } else { (key, value) });
+        f.debug_map().entries(shown).finish()
     }
 }
 
@@ -141,6 +188,16 @@ mod tests {
         );
         assert_eq!(config.topics.health.settings(RETENTION_MS)[2], set("retention.ms", "1"));
         assert_eq!(config.topics.completed, TopicConfig::default());
+    }
+
+    #[test]
+    fn a_password_among_the_clients_settings_is_not_shown() {
+        let config: KafkaConfig = toml::from_str(
+            "[common]\nsasl-username = 'me'\nsasl-password = 's3cret'\nsocket-timeout-ms = 5000\n",
+        )
+        .unwrap();
+        let text = format!("{config:?}");
+        assert!(text.contains("me") && text.contains("5000") && !text.contains("s3cret"), "{text}");
     }
 
     #[test]

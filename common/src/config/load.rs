@@ -145,6 +145,8 @@ mod tests {
                 ("CONFIG_whisk_containerFactory_userImagesRegistry_credentials_password", "s3cret"),
                 ("KAFKA_HOSTS", "a:9092,b:9092"),
                 ("CONFIG_whisk_kafka_topics_userEvent_prefix", "ow."),
+                ("CONFIG_whisk_kafka_common_securityProtocol", "SASL_SSL"),
+                ("CONFIG_whisk_kafka_common_saslPassword", "007"),
                 ("CONFIG_whisk_kafka_topics_invoker_retentionMs", "300000"),
                 ("CONFIG_whisk_loadbalancer_managedFraction", "80%"),
                 ("CONFIG_whisk_loadbalancer_blackboxFraction", "1"),
@@ -171,6 +173,11 @@ mod tests {
         assert_eq!(config.postgres.retention, Duration::from_secs(7 * 86_400));
         assert_eq!(config.kafka.hosts, "a:9092,b:9092");
         assert_eq!(config.kafka.topics.user_event.prefix, "ow.");
+        let common: Vec<_> = config.kafka.common.iter().collect();
+        assert_eq!(
+            common,
+            [("sasl.password".into(), "007".into()), ("security.protocol".into(), "SASL_SSL".into())]
+        );
         assert_eq!(config.kafka.topics.invoker.retention_ms, Some(300_000));
         assert_eq!(config.max_message(), crate::bus::memory::MAX_MESSAGE);
     }

@@ -17,6 +17,15 @@ pub struct PostgresConfig {
     pub url: PostgresUrl,
     /// A file that holds the password, in place of one in the address.
     pub password_file: Option<PathBuf>,
+    /// Whether it is spoken to over TLS, and whom we trust: `disable`, `prefer`, `require` (whoever answers),
+    /// `verify-ca`, `verify-full`; in place of `sslmode` in the address, whose default is `prefer`.
+    pub ssl_mode: Option<String>,
+    /// A PEM file with the server's authorities, beside the system's; in place of `sslrootcert`.
+    pub ssl_root_cert: Option<PathBuf>,
+    /// A PEM file with the certificate that we show; in place of `sslcert`.
+    pub ssl_cert: Option<PathBuf>,
+    /// A PEM file with its key; in place of `sslkey`.
+    pub ssl_key: Option<PathBuf>,
     /// The most connections of one process, beside one that listens for changes and one that holds its number.
     pub max_connections: u32,
     /// How long a call waits for a connection; then it fails and may be tried again.
@@ -36,6 +45,10 @@ impl Default for PostgresConfig {
         Self {
             url: PostgresUrl("postgres://oxwhisk@127.0.0.1:5432/oxwhisk".to_owned()),
             password_file: None,
+            ssl_mode: None,
+            ssl_root_cert: None,
+            ssl_cert: None,
+            ssl_key: None,
             max_connections: 16,
             acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),

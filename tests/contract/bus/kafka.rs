@@ -47,7 +47,7 @@ impl Place for Broker {
 }
 
 async fn connect(config: &KafkaConfig) -> KafkaBus {
-    soon(KafkaBus::connect(config, MAX_MESSAGE, &SharedMetrics::default().bus, &Shutdown::new()))
+    soon(KafkaBus::connect(config, MAX_MESSAGE, &SharedMetrics::default().bus, &Shutdown::new(), drop))
         .await
         .unwrap()
 }

@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::guard::Guard;
+use crate::pki::Authority;
 use crate::place;
 
 /// How long the broker may take to answer, or to end.
@@ -45,10 +46,15 @@ appender.out.layout.pattern = %d %p %c: %m%n
 pub struct Kafka {
     folder: PathBuf,
     port: u16,
+    /// Where it speaks TLS: to whom it knows by a certificate, and to whom it knows by a password.
+    secured: Option<(u16, u16)>,
     log: PathBuf,
     child: Option<Child>,
     guard: Option<Guard>,
 }
+
+/// Who may sign in to a secured broker: the name, the password.
+pub const ACCOUNT: (&str, &str) = ("oxwhisk", "s3cret");
 
 impl Kafka {
     /// The broker that the tests of this binary share. Whoever stops one starts its own.
@@ -74,6 +80,21 @@ impl Kafka {
     ///
     /// If Kafka or Java is not there.
     pub fn prepare() -> Self {
+        Self::prepare_with(None)
+    }
+
+    /// Starts a broker that speaks TLS too, with a certificate of that authority, which is also its clients'.
+    ///
+    /// # Panics
+    ///
+    /// As [`Kafka::start`].
+    pub async fn start_secured(authority: &Authority) -> Self {
+        let mut kafka = Self::prepare_with(Some(authority));
+        kafka.start_again().await;
+        kafka
+    }
+
+    fn prepare_with(authority: Option<&Authority>) -> Self {
         let mut folder = tempfile::Builder::new()
             .prefix("oxwhisk-test-kafka-")
             .tempdir()
@@ -82,15 +103,24 @@ impl Kafka {
         folder.disable_cleanup(true);
         let folder = folder.path().to_owned();
         let port = place::free_port();
-        fs::write(folder.join("server.properties"), settings(&folder, port, place::free_port()))
+        let secured = authority.map(|authority| (authority, (place::free_port(), place::free_port())));
+        fs::write(folder.join("server.properties"), settings(&folder, port, place::free_port(), secured))
             .expect("a new folder is writable");
+        let secured = secured.map(|(_, ports)| ports);
         fs::write(folder.join("log4j2.properties"), LOG).expect("a new folder is writable");
         let mut format = java(&folder, "kafka.tools.StorageTool");
         // A cluster's id is a UUID in base 64; any does.
         format.args(["format", "--cluster-id", "b3h3aGlzay10ZXN0cy0tLQ", "--config"]);
-        let made = format.arg(folder.join("server.properties")).output().expect("java can be run");
+        format.arg(folder.join("server.properties"));
+        if secured.is_some() {
+            for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+                let account = format!("{mechanism}=[name={},password={}]", ACCOUNT.0, ACCOUNT.1);
+                format.arg("--add-scram").arg(account);
+            }
+        }
+        let made = format.output().expect("java can be run");
         assert!(made.status.success(), "no storage was made: {}", String::from_utf8_lossy(&made.stderr));
-        Self { folder, port, log: place::log_file(), child: None, guard: None }
+        Self { folder, port, secured, log: place::log_file(), child: None, guard: None }
     }
 
     /// Starts it again after [`Kafka::stop`] or [`Kafka::kill`], on the same port, with what it had.
@@ -149,6 +179,16 @@ impl Kafka {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Where it speaks TLS to whom it knows by a certificate, and to whom it knows by a password.
+    ///
+    /// # Panics
+    ///
+    /// If it is not secured.
+    pub fn secured_hosts(&self) -> (String, String) {
+        let (ssl, sasl) = self.secured.expect("it was started so");
+        (format!("127.0.0.1:{ssl}"), format!("127.0.0.1:{sasl}"))
+    }
+
     /// Settings for topics that nobody else has.
     pub fn settings(&self) -> KafkaConfig {
         let mut config = KafkaConfig { hosts: self.hosts(), ..KafkaConfig::default() };
@@ -183,15 +223,43 @@ async fn answers(hosts: &str) -> bool {
 }
 
 /// `server.properties`. A killed broker is to be forgotten within seconds, so that its next life is let in.
-fn settings(folder: &Path, port: u16, controller: u16) -> String {
+fn settings(folder: &Path, port: u16, controller: u16, secured: Option<(&Authority, (u16, u16))>) -> String {
+    let (mut listeners, mut protocols) =
+        (format!("PLAINTEXT://127.0.0.1:{port}"), "PLAINTEXT:PLAINTEXT".to_owned());
+    let mut security = String::new();
+    if let Some((authority, (ssl, sasl))) = secured {
+        listeners.push_str(&format!(",SSL://127.0.0.1:{ssl},SASL_SSL://127.0.0.1:{sasl}"));
+        protocols.push_str(",SSL:SSL,SASL_SSL:SASL_SSL");
+        let store = folder.join("broker.pem");
+        fs::write(&store, authority.identity("broker").pem()).expect("a new folder is writable");
+        let module = format!(
+            "org.apache.kafka.common.security.plain.PlainLoginModule required user_{}=\"{}\";",
+            ACCOUNT.0, ACCOUNT.1
+        );
+        security = format!(
+            "ssl.keystore.type=PEM
+ssl.keystore.location={}
+ssl.truststore.type=PEM
+ssl.truststore.location={}
+listener.name.ssl.ssl.client.auth=required
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.sasl_ssl.plain.sasl.jaas.config={module}
+listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={SCRAM}
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={SCRAM}
+",
+            store.display(),
+            authority.file().display(),
+        );
+    }
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={listeners},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={listeners}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map={protocols},CONTROLLER:PLAINTEXT
 log.dirs={}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -199,10 +267,13 @@ offsets.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
-",
+{security}",
         folder.join("data").display()
     )
 }
+
+/// Who has a password that was stored when the storage was made.
+const SCRAM: &str = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
 
 fn run(folder: &Path, log: &Path) -> Child {
     let log = File::options().create(true).append(true).open(log).expect("the log folder is writable");

@@ -7,7 +7,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,6 +20,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::guard::Guard;
+use crate::pki::Identity;
 use crate::place;
 
 /// Where Debian keeps a version's programs: `<here>/<version>/bin`.
@@ -66,6 +67,19 @@ impl Postgres {
     ///
     /// If PostgreSQL is not installed, or does not start.
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Starts one that speaks TLS if it is asked to, with that identity.
+    ///
+    /// # Panics
+    ///
+    /// As [`Postgres::start`].
+    pub async fn start_with_tls(identity: &Identity) -> Self {
+        Self::start_with(Some(identity)).await
+    }
+
+    async fn start_with(identity: Option<&Identity>) -> Self {
         let mut folder = tempfile::Builder::new()
             .prefix("oxwhisk-test-postgres-")
             .tempdir()
@@ -85,7 +99,18 @@ impl Postgres {
         let made = init.output().expect("initdb can be run");
         assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
         let port = place::free_port();
-        let settings = format!("{SETTINGS}port = {port}\nunix_socket_directories = '{}'\n", folder.display());
+        let mut settings =
+            format!("{SETTINGS}port = {port}\nunix_socket_directories = '{}'\n", folder.display());
+        if let Some(identity) = identity {
+            settings.push_str("ssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\n");
+            for (from, to) in [(identity.certificate(), "server.crt"), (identity.key(), "server.key")] {
+                let to = folder.join("data").join(to);
+                fs::copy(from, &to).expect("a new folder is writable");
+                // It refuses a key that others may read.
+                fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).expect("it is ours");
+                give_away(&to).expect("root may give its files away");
+            }
+        }
         let file = folder.join("data/postgresql.conf");
         fs::write(&file, settings).expect("a new folder is writable");
         let mut server = Self { folder, port, password, log: place::log_file(), child: None, guard: None };

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, error, info, trace, warn};
 
 use super::super::{BusError, Topic};
-use super::FRAMING;
+use super::{FRAMING, security};
 use crate::config::kafka::KafkaConfig;
 
 /// Every topic has just this one.
@@ -33,9 +33,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Kilobytes that a reader has in advance; a few messages of the largest kind if that is more.
 const AHEAD_KB: usize = 16_384;
 
-/// What every client is set to.
-pub fn common(config: &KafkaConfig) -> ClientConfig {
+/// What every client is set to; ours stands over what the settings say.
+pub fn common(config: &KafkaConfig) -> Result<ClientConfig, BusError> {
     let mut settings = ClientConfig::new();
+    let given = security::settings(&config.common);
+    settings.extend(given.map_err(|error| unavailable("take whisk.kafka.common".to_owned(), error))?);
     settings
         .set("bootstrap.servers", &config.hosts)
         .set("client.id", "oxwhisk")
@@ -46,7 +48,7 @@ pub fn common(config: &KafkaConfig) -> ClientConfig {
         .set("metadata.max.age.ms", "15000")
         .set("log.connection.close", "false")
         .set_log_level(RDKafkaLogLevel::Notice);
-    settings
+    Ok(settings)
 }
 
 /// A client that is to do that.
@@ -81,6 +83,13 @@ impl Context {
     pub fn complaint(&self) -> Option<String> {
         self.complaint.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    fn complain(&self, reason: &str) {
+        // This one only counts brokers.
+        if !reason.ends_with("brokers are down") {
+            *self.complaint.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
+    }
 }
 
 impl ClientContext for Context {
@@ -93,7 +102,10 @@ impl ClientContext for Context {
             *self.complaint.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
         }
         match level {
-            _ if matches!(facility, "FAIL" | "ERROR") => debug!(target: "kafka", "{facility}: {message}"),
+            _ if matches!(facility, "FAIL" | "ERROR") => {
+                debug!(target: "kafka", "{facility}: {message}");
+                self.complain(message);
+            }
             Level::Emerg | Level::Alert | Level::Critical => error!(target: "kafka", "{facility}: {message}"),
             Level::Error | Level::Warning => warn!(target: "kafka", "{facility}: {message}"),
             Level::Notice => info!(target: "kafka", "{facility}: {message}"),
@@ -106,7 +118,7 @@ impl ClientContext for Context {
         debug!(target: "kafka", "{error}: {reason}");
         // This one says only that there is no other.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            *self.complaint.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+            self.complain(reason);
         }
     }
 
@@ -133,7 +145,7 @@ impl Group {
     ) -> Result<Self, BusError> {
         let largest = max_message + FRAMING;
         let request = config.timeouts.request.max(Duration::from_secs(3));
-        let mut settings = common(config);
+        let mut settings = common(config)?;
         settings
             .set("group.id", format!("{}{group}", config.topics.prefix))
             .set("enable.auto.commit", "false")

@@ -49,7 +49,8 @@ pub async fn examine(config: &KafkaConfig, max_message: usize) -> Vec<Finding> {
 
 async fn gather(config: &KafkaConfig, max_message: usize) -> Result<Facts, String> {
     let context = Context::default();
-    let client: BaseConsumer<Context> = client::create(&client::common(config), context.clone(), "answer")
+    let client: BaseConsumer<Context> = client::common(config)
+        .and_then(|settings| client::create(&settings, context.clone(), "answer"))
         .map_err(|error| error.to_string())?;
     let complaint = context.clone();
     let asked = tokio::task::spawn_blocking(move || {

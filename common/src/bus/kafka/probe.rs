@@ -27,6 +27,9 @@ const STARTING_PAUSE: Duration = Duration::from_millis(250);
 /// Between two words about waiting.
 const REMINDER: Duration = Duration::from_secs(5);
 
+/// The most words of the client that are taken after a question.
+const WORDS: usize = 32;
+
 /// Asks the broker how it is.
 pub struct Probe {
     client: Arc<BaseConsumer<Context>>,
@@ -41,7 +44,7 @@ impl Probe {
     pub fn new(config: &KafkaConfig) -> Result<Self, BusError> {
         let context = Context::default();
         Ok(Self {
-            client: Arc::new(client::create(&client::common(config), context.clone(), "answer")?),
+            client: Arc::new(client::create(&client::common(config)?, context.clone(), "answer")?),
             context,
             hosts: config.hosts.clone(),
             topic: client::name(config, &Topic::health()),
@@ -54,8 +57,8 @@ impl Probe {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns once it answers.
-    pub async fn wait(&self, shutdown: &Shutdown) -> Result<(), BusError> {
+    /// Returns once it answers; tells why it does not.
+    pub async fn wait(&self, shutdown: &Shutdown, tell: impl Fn(String)) -> Result<(), BusError> {
         let mut said: Option<Instant> = None;
         loop {
             let trouble = tokio::select! {
@@ -64,9 +67,10 @@ impl Probe {
             };
             let Some(trouble) = trouble else { return Ok(()) };
             if said.is_none_or(|said| said.elapsed() >= REMINDER) {
-                info!("waiting: {trouble}");
+                warn!("waiting: {trouble}");
                 said = Some(Instant::now());
             }
+            tell(trouble);
             tokio::select! {
                 () = shutdown.requested() => return Err(BusError::Closed),
                 () = sleep(STARTING_PAUSE) => {}
@@ -99,8 +103,10 @@ impl Probe {
         let (client, topic) = (self.client.clone(), self.topic.clone());
         let asked = tokio::task::spawn_blocking(move || {
             let answer = client.fetch_metadata(Some(&topic), PATIENCE);
-            // What the client has to say waits here.
-            while client.poll(Duration::ZERO).is_some() {}
+            // What the client has to say waits here; a poll takes one word, and may return nothing for it.
+            for _ in 0..WORDS {
+                let _ = client.poll(Duration::ZERO);
+            }
             answer
         });
         let error = match asked.await {

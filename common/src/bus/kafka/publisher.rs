@@ -32,7 +32,7 @@ impl Publisher {
     /// A message may take as long as `patience`; then it is given up.
     pub fn new(config: &KafkaConfig, max_message: usize, patience: Duration) -> Result<Self, BusError> {
         let largest = max_message + FRAMING;
-        let mut settings = client::common(config);
+        let mut settings = client::common(config)?;
         settings
             .set("enable.idempotence", "true")
             .set("acks", "all")

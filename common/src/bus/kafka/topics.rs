@@ -30,7 +30,7 @@ pub struct Topics {
 
 impl Topics {
     pub fn new(config: &KafkaConfig, max_message: usize) -> Result<Self, BusError> {
-        let admin = client::create(&client::common(config), Context::default(), "make topics")?;
+        let admin = client::create(&client::common(config)?, Context::default(), "make topics")?;
         Ok(Self { config: config.clone(), max_message, admin, known: Mutex::default() })
     }
 

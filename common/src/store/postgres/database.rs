@@ -5,6 +5,7 @@
 //! When a write ends in doubt the sender takes another mark: should it have been committed after all,
 //! its notice counts as somebody else's.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -174,10 +175,37 @@ impl Database {
 pub(super) fn options(config: &PostgresConfig) -> Result<PgConnectOptions, StoreError> {
     let options: PgConnectOptions =
         config.url.0.parse().map_err(failed::<sqlx::Error>("read the address of PostgreSQL"))?;
-    let options = options.application_name("oxwhisk").disable_statement_logging();
+    let options = encrypted(options, config)?.application_name("oxwhisk").disable_statement_logging();
     let Some(file) = &config.password_file else { return Ok(options) };
     let password = std::fs::read_to_string(file).map_err(failed("read the password file of PostgreSQL"))?;
     Ok(options.password(password.trim_end_matches(['\r', '\n'])))
+}
+
+/// With what the settings say of TLS. A file that cannot be read is named, which the driver would not do.
+fn encrypted(mut options: PgConnectOptions, config: &PostgresConfig) -> Result<PgConnectOptions, StoreError> {
+    const OPERATION: &str = "use whisk.postgres.ssl-mode";
+    if let Some(mode) = &config.ssl_mode {
+        options = options.ssl_mode(mode.parse().map_err(failed::<sqlx::Error>(OPERATION))?);
+    }
+    let readable = |path: &Path| {
+        std::fs::File::open(path).map_err(|error| {
+            let text = format!("the file {} cannot be read: {error}", path.display());
+            failed::<anyhow::Error>("use TLS to PostgreSQL")(anyhow::anyhow!(text))
+        })
+    };
+    for path in [&config.ssl_root_cert, &config.ssl_cert, &config.ssl_key].into_iter().flatten() {
+        readable(path)?;
+    }
+    if let Some(path) = &config.ssl_root_cert {
+        options = options.ssl_root_cert(path);
+    }
+    if let Some(path) = &config.ssl_cert {
+        options = options.ssl_client_cert(path);
+    }
+    if let Some(path) = &config.ssl_key {
+        options = options.ssl_client_key(path);
+    }
+    Ok(options)
 }
 
 #[cfg(test)]
@@ -203,5 +231,15 @@ mod tests {
         assert!(options(&config).is_ok());
         let gone = PostgresConfig { password_file: Some("/nowhere".into()), ..config };
         assert!(matches!(options(&gone), Err(StoreError::Unavailable { .. })));
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_settings_of_tls_is_named() {
+        let told = |config| format!("{:#}", anyhow::Error::from(options(&config).unwrap_err()));
+        let gone =
+            PostgresConfig { ssl_root_cert: Some("/nowhere/ca.pem".into()), ..PostgresConfig::default() };
+        assert!(told(gone).contains("/nowhere/ca.pem"));
+        let odd = PostgresConfig { ssl_mode: Some("sometimes".into()), ..PostgresConfig::default() };
+        assert!(told(odd).contains("sometimes"));
     }
 }

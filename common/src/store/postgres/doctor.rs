@@ -52,7 +52,7 @@ pub async fn examine(config: &PostgresConfig) -> Vec<Finding> {
         Err(error) => {
             return vec![Finding::fail(
                 format!("{:#}", anyhow::Error::from(error)),
-                "mend whisk.postgres.url, or the file of whisk.postgres.password-file",
+                "mend whisk.postgres.url, the file of whisk.postgres.password-file, or whisk.postgres.ssl-…",
             )];
         }
     };

@@ -36,7 +36,8 @@ impl Receiver for Eager {
 #[tokio::test]
 async fn what_is_not_accepted_counts_as_lag() {
     let (config, metrics) = (Kafka::shared().await.settings(), SharedMetrics::default());
-    let bus = soon(KafkaBus::connect(&config, MAX_MESSAGE, &metrics.bus, &Shutdown::new())).await.unwrap();
+    let bus =
+        soon(KafkaBus::connect(&config, MAX_MESSAGE, &metrics.bus, &Shutdown::new(), drop)).await.unwrap();
     let topic = Topic::invoker(0);
     for message in ["a", "b", "c"] {
         bus.publish(&topic, Bytes::from_static(message.as_bytes())).await.unwrap();

@@ -27,12 +27,12 @@ async fn whoever_starts_waits_for_the_broker() {
     let connecting = {
         let (config, shutdown) = (config.clone(), shutdown.clone());
         tasks.spawn("connect", async move {
-            KafkaBus::connect(&config, MAX_MESSAGE, &SharedMetrics::default().bus, &shutdown).await
+            KafkaBus::connect(&config, MAX_MESSAGE, &SharedMetrics::default().bus, &shutdown, drop).await
         })
     };
     let given_up = Shutdown::new();
     let metrics = SharedMetrics::default().bus;
-    let waiting = KafkaBus::connect(&config, MAX_MESSAGE, &metrics, &given_up);
+    let waiting = KafkaBus::connect(&config, MAX_MESSAGE, &metrics, &given_up, drop);
     let stop = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         given_up.request();
