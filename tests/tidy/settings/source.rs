@@ -191,7 +191,9 @@ impl Source {
                     return self.kind(file, &inner.ty);
                 }
                 Some((_, Item::Enum(item))) => {
-                    let words = item.variants.iter().map(|variant| screaming(&variant.ident.to_string()));
+                    let is_lower = serde_text(&item.attrs, "rename_all").as_deref() == Some("lowercase");
+                    let word = |name: String| if is_lower { name.to_lowercase() } else { screaming(&name) };
+                    let words = item.variants.iter().map(|variant| word(variant.ident.to_string()));
                     Kind::Choice(words.collect())
                 }
                 _ => return None,
