@@ -2,7 +2,8 @@
 //!
 //! Statics are never dropped and a killed test runs no destructor, so the guard is a process of its
 //! own. It reads from a pipe that only the test holds: a word means that the server is gone already,
-//! the end of the pipe means that the test is.
+//! the end of the pipe means that the test is. A server that ends in good order takes its containers and its
+//! bridge with it; of one that was killed the watchdog removes them.
 
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
@@ -23,6 +24,34 @@ while kill -0 "$1" 2>/dev/null && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev
   fi
   sleep 0.1
 done
+# What a server that was killed has left in Docker, by the word of its data directory or of its number.
+sweep() {
+  for id in $(docker ps --all --quiet --no-trunc --filter "label=oxwhisk.instance=$1"); do
+    echo THAWED >"/sys/fs/cgroup/freezer/docker/$id/freezer.state"
+    echo 0 >"/sys/fs/cgroup/docker/$id/cgroup.freeze"
+    docker rm --force "$id"
+  done
+  for network in $(docker network ls --quiet --filter "label=oxwhisk.instance=$1"); do
+    docker network rm "$network"
+    for chain in "OXWHISK-I-ox-$1" "OXWHISK-F-ox-$1"; do
+      iptables -w 5 -S | grep -e "-j $chain\$" | sed 's/^-A/-D/' | while read -r rule; do
+        iptables -w 5 $rule
+      done
+      iptables -w 5 -F "$chain" && iptables -w 5 -X "$chain"
+    done
+  done
+}
+word() { printf %s "$1" | sha256sum | cut -c 1-8; }
+case "$4" in
+  oxwhisk) sweep "$(word "$2/data")" ;;
+  oxwhisk-invoker)
+    number=0
+    while [ "$number" -lt 4 ] && [ -f "$2/state/installation" ]; do
+      sweep "$(word "$(cat "$2/state/installation") invoker$number")"
+      number=$((number + 1))
+    done
+    ;;
+esac >/dev/null 2>&1
 rm -rf "$2"
 "#;
 
