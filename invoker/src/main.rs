@@ -26,7 +26,7 @@ use common::shutdown::Shutdown;
 use common::signals::Signals;
 use invoker::Invoker;
 use invoker::container::ContainerRuntime;
-use invoker::container::docker::doctor::{self, Wants};
+use invoker::container::docker::doctor::{self, wants::Wants};
 use invoker::container::docker::{DockerConfig, DockerRuntime};
 use invoker::metrics::{self, DockerMetrics, InvokerMetrics};
 use invoker::pool::keep_alive::fixed::FixedTimes;

@@ -1,17 +1,20 @@
 //! `oxwhisk doctor`: what the platform would need with the same flags and settings, looked at in place of a start.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use common::config::Config;
-use common::doctor::{Finding, Report, Verdict, machine};
+use common::doctor::{Finding, Report, Verdict, holder, machine};
+use common::entity::identity::AuthKey;
 use common::manifest::Manifest;
 use common::paths;
 use common::store::sqlite;
 use invoker::container::docker::DockerConfig;
-use invoker::container::docker::doctor::{Wants, examine};
+use invoker::container::docker::doctor::{examine, wants::Wants};
+use invoker::container::process::ProcessConfig;
 
 use crate::args::{Args, ContainerRuntime};
-use crate::{containers, platform};
+use crate::{containers, platform, subjects};
 
 /// Prints what it finds.
 pub async fn check(args: &Args) -> anyhow::Result<ExitCode> {
@@ -56,15 +59,51 @@ async fn directory(args: &Args) -> Vec<Finding> {
         }
     };
     if let Some(ours) = &ours {
-        found.push(Finding::ok(format!("the data directory is served by {ours}")));
+        let told = format!("the data directory is served by {ours}");
+        found.push(match holder::of_port(args.port).as_ref() == Some(ours) {
+            true => Finding::ok(told),
+            false => Finding::warn(
+                format!("{told}, and not at port {}", args.port),
+                "another beside it needs another --data-dir",
+            ),
+        });
     }
     if data.is_dir() {
         found.push(machine::secret(&data.join(paths::SECRET)));
         found.extend(sqlite::doctor::examine(data).await);
     }
+    if !args.host.is_loopback() {
+        found.extend(well_known_key(args).await);
+    }
     found.push(machine::disk("all that is kept", data));
     found.push(machine::port(args.host, args.port, "oxwhisk", ours.as_ref()));
     found
+}
+
+/// Kinds that processes could not run.
+fn interpreters() -> Vec<Finding> {
+    let nowhere = Path::new("");
+    let config = ProcessConfig::new(nowhere, nowhere, "").with_python(nowhere).with_ruby(nowhere);
+    let config = config.with_php(nowhere).with_nodejs(nowhere, nowhere);
+    let missing = config.missing_programs().map(|(family, program, package)| {
+        Finding::warn(
+            format!("no {family} action can run: there is no {program}"),
+            format!("apt-get install {package}"),
+        )
+    });
+    missing.collect()
+}
+
+/// Whether anybody could sign in from elsewhere. What cannot be read is told of the file already.
+async fn well_known_key(args: &Args) -> Option<Finding> {
+    let key = AuthKey::parse(subjects::GUEST_KEY)?;
+    let works = sqlite::doctor::accepts(&args.data_dir, &key).await.ok()?;
+    works.then(|| {
+        Finding::fail(
+            format!("anybody could sign in at --host {} with the well-known guest key", args.host),
+            "delete it first: wskadmin user delete guest",
+        )
+    })
 }
 
 /// What actions would run in.
@@ -88,6 +127,7 @@ async fn runtime(args: &Args, config: &Config, manifest: &Manifest) -> Vec<Findi
         },
         machine::memory(config.container_pool.user_memory, machine::total_memory()),
     ];
+    found.extend(interpreters());
     if args.container_runtime == ContainerRuntime::Auto {
         let missing = examine(None, &wants).await.into_iter().filter(|found| found.verdict == Verdict::Fail);
         found.extend(missing.map(|found| Finding::warn(found.what, found.remedy)));

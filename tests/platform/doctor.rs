@@ -10,7 +10,7 @@ use std::process::Command;
 use serde_json::json;
 use tests::doctor::Findings;
 use tests::place;
-use tests::server::{Home, Options, Server};
+use tests::server::{Home, Options};
 
 fn check(home: &Home) -> Findings {
     let mut command = home.command();
@@ -39,11 +39,19 @@ async fn a_healthy_place_is_left_as_it_is() {
     found.expect("ok", &["entities.db has the tables of this version"]);
     found.expect("ok", &["secret", "is closed to others"]);
 
+    let mut second = Command::new(place::oxwhisk());
+    second.args(["doctor", "--port", "0", "--container-runtime", "process", "--data-dir"]);
+    second.arg(server.home().data());
+    Findings::of(second).expect("warn", &["is served by oxwhisk", "and not at port 0", "--data-dir"]);
+
     let home = server.stop().await;
     let before = files(&home.data());
     check(&home).expect_health();
     assert_eq!(files(&home.data()), before);
-    Server::start(Options { data: Some(home.data()), ..Options::default() }).await.stop().await;
+    let everywhere = home.with(|options| options.host = "0.0.0.0".to_owned());
+    check(&everywhere).expect("FAIL", &["well-known guest key", "wskadmin user delete guest"]);
+    let home = everywhere.with(|options| options.host = "127.0.0.1".to_owned());
+    home.start().await.stop().await;
 }
 
 #[tokio::test]
@@ -51,13 +59,22 @@ async fn the_first_word_may_be_doctor() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let mut command = Command::new(place::oxwhisk());
     command.args(["doctor", "--log-format", "json", "--container-runtime", "process", "--data-dir"]);
-    let output = command.arg(folder.path()).output().expect("oxwhisk can be run");
+    // No interpreter is in an empty folder.
+    let output = command.arg(folder.path()).env("PATH", folder.path()).output().expect("oxwhisk can be run");
     let lines = String::from_utf8(output.stdout).expect("text");
     for line in lines.lines() {
         let finding: serde_json::Value = serde_json::from_str(line).expect("an object a line");
         assert!(finding["verdict"].is_string() && finding["what"].is_string(), "{line}");
     }
     assert!(lines.contains("NOT ISOLATED"), "{lines}");
+    for (family, package) in
+        [("nodejs", "nodejs"), ("python", "python3"), ("ruby", "ruby"), ("php", "php-cli")]
+    {
+        let told = format!("no {family} action can run: there is no");
+        let line =
+            lines.lines().find(|line| line.contains(&told)).unwrap_or_else(|| panic!("{family}: {lines}"));
+        assert!(line.contains(&format!("apt-get install {package}")), "{line}");
+    }
 }
 
 #[tokio::test]

@@ -160,6 +160,13 @@ impl ProcessConfig {
         self
     }
 
+    /// The families of kinds that cannot run here, with the program that each lacks and its package.
+    pub fn missing_programs(&self) -> impl Iterator<Item = (&str, &str, &'static str)> {
+        self.launchers.iter().filter_map(|(family, launcher)| {
+            launcher.missing_program().map(|program| (family.as_str(), program, package(program)))
+        })
+    }
+
     /// The whole command line of a container and the launcher's own variables.
     fn command_line(&self, launcher: &Launcher, directory: &Path) -> (Vec<OsString>, Vec<(String, String)>) {
         let mut line: Vec<OsString> = vec![self.exe.clone().into()];
