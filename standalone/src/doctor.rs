@@ -1,5 +1,6 @@
 //! `oxwhisk doctor`: what the platform would need with the same flags and settings, looked at in place of a start.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -76,7 +77,10 @@ async fn directory(args: &Args) -> Vec<Finding> {
         found.extend(well_known_key(args).await);
     }
     found.push(machine::disk("all that is kept", data));
-    found.push(machine::port(args.host, args.port, "oxwhisk", ours.as_ref()));
+    let metrics = args.metrics_address.map(|address| (address, "--metrics-address"));
+    for (address, flag) in [(SocketAddr::new(args.host, args.port), "--port")].into_iter().chain(metrics) {
+        found.push(machine::port(address, flag, "oxwhisk", ours.as_ref()));
+    }
     found
 }
 

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -104,44 +104,52 @@ pub fn folder(what: &str, folder: &Path, flag: &str) -> Finding {
     }
 }
 
-/// Whether a program could listen there. `ours` is its process if it runs already.
-pub fn port(host: IpAddr, port: u16, program: &str, ours: Option<&Holder>) -> Finding {
+/// Whether a program could listen there, as that flag says. `ours` is its process if it runs already.
+pub fn port(address: SocketAddr, flag: &str, program: &str, ours: Option<&Holder>) -> Finding {
+    let port = address.port();
     if port == 0 {
         return Finding::ok("any free port will do");
     }
-    match TcpListener::bind(SocketAddr::new(host, port)) {
-        Ok(_) => Finding::ok(format!("port {port} of {host} is free")),
-        Err(error) => judge_port(host, port, &error, holder::of_port(port), program, ours),
+    match TcpListener::bind(address) {
+        Ok(_) => Finding::ok(format!("port {port} of {} is free", address.ip())),
+        Err(error) => judge_port(address, flag, &error, holder::of_port(port), program, ours),
     }
 }
 
 fn judge_port(
-    host: IpAddr,
-    port: u16,
+    address: SocketAddr,
+    flag: &str,
     error: &io::Error,
     held: Option<Holder>,
     program: &str,
     ours: Option<&Holder>,
 ) -> Finding {
+    let (host, port) = (address.ip(), address.port());
     let told = |why: &str| format!("port {port} of {host} {why}");
     match (error.kind(), held) {
         (io::ErrorKind::AddrInUse, Some(held)) if ours == Some(&held) => {
             Finding::ok(told(&format!("is held by {held}, which serves already")))
         }
-        (io::ErrorKind::AddrInUse, Some(held)) if held.program == program => {
-            Finding::warn(told(&format!("is held by {held}")), "another beside it needs another --port")
-        }
+        (io::ErrorKind::AddrInUse, Some(held)) if held.program == program => Finding::warn(
+            told(&format!("is held by {held}")),
+            format!("another beside it needs another {flag}"),
+        ),
         (io::ErrorKind::AddrInUse, held) => {
             let by = held.map_or_else(|| "a process that we may not see".to_owned(), |held| held.to_string());
-            Finding::fail(told(&format!("is held by {by}")), "end that, or choose another with --port")
+            Finding::fail(
+                told(&format!("is held by {by}")),
+                format!("end that, or choose another with {flag}"),
+            )
         }
-        (io::ErrorKind::PermissionDenied, _) => {
-            Finding::fail(told("is for root alone"), "choose one above 1023 with --port, or run as root")
-        }
-        (io::ErrorKind::AddrNotAvailable, _) => {
-            Finding::fail(format!("{host} is no address of this machine"), "choose another with --host")
-        }
-        _ => Finding::fail(told(&format!("cannot be used: {error}")), "choose another with --port"),
+        (io::ErrorKind::PermissionDenied, _) => Finding::fail(
+            told("is for root alone"),
+            format!("choose one above 1023 with {flag}, or run as root"),
+        ),
+        (io::ErrorKind::AddrNotAvailable, _) => Finding::fail(
+            format!("{host} is no address of this machine"),
+            format!("choose another (--host, or {flag})"),
+        ),
+        _ => Finding::fail(told(&format!("cannot be used: {error}")), format!("choose another with {flag}")),
     }
 }
 
@@ -228,7 +236,7 @@ pub fn server_of(lock: &Path) -> io::Result<Option<Holder>> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
     use std::os::unix::fs::PermissionsExt;
 
     use super::super::Verdict;
@@ -280,15 +288,16 @@ mod tests {
             (holder("oxwhisk"), None, Verdict::Warn),
             (holder("oxwhisk"), holder("oxwhisk"), Verdict::Ok),
         ] {
-            let found = judge_port(host, 80, &taken, held, "oxwhisk", ours.as_ref());
+            let found =
+                judge_port(SocketAddr::new(host, 80), "--port", &taken, held, "oxwhisk", ours.as_ref());
             assert_eq!(found.verdict, verdict, "{found:?}");
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let taken = listener.local_addr().unwrap().port();
-        assert_eq!(port(host, taken, "oxwhisk", None).verdict, Verdict::Fail);
+        assert_eq!(port(SocketAddr::new(host, taken), "--port", "oxwhisk", None).verdict, Verdict::Fail);
         drop(listener);
-        assert_eq!(port(host, taken, "oxwhisk", None).verdict, Verdict::Ok);
-        let elsewhere = port(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), taken, "oxwhisk", None);
+        assert_eq!(port(SocketAddr::new(host, taken), "--port", "oxwhisk", None).verdict, Verdict::Ok);
+        let elsewhere = port(SocketAddr::from(([192, 0, 2, 1], taken)), "--port", "oxwhisk", None);
         assert!(elsewhere.remedy.contains("--host"), "{elsewhere:?}");
     }
 

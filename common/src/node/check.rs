@@ -1,5 +1,6 @@
 //! `--check`: what every node of the distributed form needs, looked at in place of a start.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use super::NodeArgs;
@@ -29,9 +30,12 @@ pub async fn check(
         Finding::ok("the settings can be read"),
         machine::folder("the state folder", &args.state_dir, "--state-dir"),
         machine::disk("journals", &args.state_dir),
-        machine::port(args.host, port, program, None),
+        machine::port(SocketAddr::new(args.host, port), "--port", program, None),
         machine::open_files(),
     ])?;
+    if let Some(address) = args.metrics_address {
+        report.add([machine::port(address, "--metrics-address", program, None)])?;
+    }
     if let Some(folder) = &args.log_dir {
         report.add([machine::folder("the folder of logs", folder, "--log-dir")])?;
     }
