@@ -193,3 +193,32 @@ pub fn expect_variables(command: &clap::Command) {
         assert_eq!(variable, format!("OXWHISK_{name}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        node: NodeArgs,
+    }
+
+    #[test]
+    fn others_are_told_where_metrics_are() {
+        let api = SocketAddr::from(([0, 0, 0, 0], 8888));
+        for (metrics, told) in [
+            (None, "machine:8888"),
+            (Some("0.0.0.0:9464"), "machine:9464"),
+            (Some("10.0.0.5:9464"), "10.0.0.5:9464"),
+        ] {
+            let flag = metrics.map(|address| format!("--metrics-address={address}"));
+            let arguments = ["program".to_owned(), "--advertise=machine".to_owned()].into_iter().chain(flag);
+            let Program { node } = Program::parse_from(arguments);
+            let applicant = node.applicant(NodeKind::Invoker, api, node.metrics_address);
+            assert_eq!(applicant.address, told, "{metrics:?}");
+        }
+    }
+}
