@@ -29,11 +29,11 @@ async fn complaint(config: &KafkaConfig, wanted: &str) -> String {
         if why.contains(wanted) {
             shutdown.request();
         }
-        *told.lock().unwrap() = why;
+        *told.lock().expect("nobody panics with it") = why;
     };
     let connecting = KafkaBus::connect(config, MAX_MESSAGE, &metrics.bus, &shutdown, tell);
     let outcome = tokio::time::timeout(PATIENCE, connecting).await;
-    let told = told.lock().unwrap().clone();
+    let told = told.lock().expect("nobody panics with it").clone();
     assert!(matches!(outcome, Ok(Err(BusError::Closed))), "it did not say '{wanted}' but '{told}'");
     told
 }
