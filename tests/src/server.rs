@@ -338,5 +338,8 @@ impl Drop for Server {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(guard) = self.guard.take() {
+            guard.sweep();
+        }
     }
 }
