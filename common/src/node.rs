@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tracing::Instrument;
 
 use crate::config::http::{HttpsConfig, Protocol};
 use crate::join::Applicant;
 use crate::nodes::NodeKind;
 use crate::shutdown::Shutdown;
+use crate::telemetry::span::System;
 use crate::telemetry::{self, LogFormat};
 use crate::tls::Tls;
 use crate::{address, metrics, open_files};
@@ -145,9 +147,16 @@ impl NodeArgs {
     }
 }
 
-/// A node's whole life: logging, limits, the runtime, and its last word. A probe asks another process.
-pub fn main(program: &str, args: &NodeArgs, run: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
-    let outcome = if args.probe { address::probe(args.address_file.as_deref()) } else { live(args, run) };
+/// A node's whole life: logging, limits, the runtime, and its last word. A probe asks another process. What
+/// the node logs of itself is that system's.
+pub fn main(
+    program: &str,
+    args: &NodeArgs,
+    system: System,
+    run: impl Future<Output = anyhow::Result<()>>,
+) -> ExitCode {
+    let outcome =
+        if args.probe { address::probe(args.address_file.as_deref()) } else { live(args, system, run) };
     end(program, outcome)
 }
 
@@ -160,12 +169,16 @@ pub fn look(program: &str, check: impl Future<Output = anyhow::Result<ExitCode>>
     outcome.unwrap_or_else(|error| end(program, Err(error)))
 }
 
-fn live(args: &NodeArgs, run: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn live(
+    args: &NodeArgs,
+    system: System,
+    run: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
     telemetry::start(args.log_format, &args.log_level)
         .map_err(|error| anyhow::anyhow!("--log-level '{}' cannot be used: {error}", args.log_level))?;
     open_files::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("the runtime cannot be started")?.block_on(run)
+    runtime.context("the runtime cannot be started")?.block_on(run.instrument(system.span()))
 }
 
 #[expect(clippy::print_stderr, reason = "the last word of a program that cannot go on")]

@@ -30,14 +30,15 @@ impl Shutdown {
         Self { token: self.token.child_token(), tasks: TaskTracker::new() }
     }
 
-    /// Starts a task that [`Shutdown::finish`] waits for. The name is for logs and consoles.
+    /// Starts a task that [`Shutdown::finish`] waits for. The name is for logs and consoles. Its log lines
+    /// belong to no transaction unless the work brings a span, whoever starts it.
     #[expect(clippy::disallowed_methods, reason = "this is the one door")]
     pub fn spawn<F>(&self, name: &'static str, work: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let span = tracing::debug_span!("task", task = name);
+        let span = tracing::debug_span!(parent: None, "task", task = name);
         tokio::spawn(self.tasks.track_future(work.instrument(span)))
     }
 

@@ -321,14 +321,26 @@ impl Certainty {
     }
 }
 
+/// A record that can never be stored as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unstorable {
+    /// Whose record it is.
+    pub id: ActivationId,
+    /// The store's words.
+    pub cause: String,
+    /// Whether an error was stored in its place; else there is no record.
+    pub replaced: bool,
+}
+
 /// Activation records.
 #[async_trait]
 pub trait ActivationStore: Send + Sync {
-    /// Stores a batch. Storing a record again replaces it, so that a batch may be repeated.
-    async fn store(&self, batch: &[Activation]) -> Result<(), StoreError>;
+    /// Stores a batch. Storing a record again replaces it, so that a batch may be repeated. One record that
+    /// cannot be stored does not keep the others from it.
+    async fn store(&self, batch: &[Activation]) -> Result<Vec<Unstorable>, StoreError>;
     /// Stores those of a batch of which there is no record yet: what is presumed never replaces what is
     /// known, and [`ActivationStore::store`] replaces it like any other record. The first of an id counts.
-    async fn presume(&self, batch: &[Activation]) -> Result<(), StoreError>;
+    async fn presume(&self, batch: &[Activation]) -> Result<Vec<Unstorable>, StoreError>;
     /// The record of that id, if it is of that namespace.
     async fn get(&self, namespace: &EntityName, id: ActivationId) -> Result<Option<Activation>, StoreError>;
     /// Records of all namespaces in the order of their ids, from the one behind `after` on: for operators.

@@ -1,6 +1,7 @@
 //! Logs to standard error, as lines for people or as JSON for machines, and to a file where one is wanted.
 
 mod line;
+pub mod span;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -61,9 +62,10 @@ pub fn log_file(folder: &Path, component: &str) -> PathBuf {
     folder.join(component).join(format!("{component}_logs.log"))
 }
 
-/// How a line of either format shows that it belongs to a transaction.
-pub fn marks_of(transid: &str) -> [String; 2] {
-    [line::mark(transid), format!("\"transid\":\"{transid}\"")]
+/// How a line of either format shows that it belongs to a transaction, or to one below it.
+pub fn marks_of(transid: &str) -> [String; 3] {
+    let quoted = serde_json::Value::from(transid);
+    [line::mark(transid), format!("\"transid\":{quoted}"), format!("\"transid.root\":{quoted}")]
 }
 
 /// Both places. A line is written as a whole, so that processes and threads do not mix theirs.

@@ -26,6 +26,7 @@ use common::nodes::NodeKind;
 use common::shutdown::Shutdown;
 use common::signals::Signals;
 use common::store::seal::Secret;
+use common::telemetry::span::System;
 use controller::api::metrics::Shown;
 use controller::api::{self, waiting};
 use controller::server::Door;
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     if args.node.check {
         return node::look("oxwhisk-controller", check(&args));
     }
-    node::main("oxwhisk-controller", &args.node, run(&args))
+    node::main("oxwhisk-controller", &args.node, System::Controller, run(&args))
 }
 
 fn settings(args: &Args) -> anyhow::Result<Config> {

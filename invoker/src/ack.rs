@@ -16,7 +16,7 @@ use common::shutdown::Shutdown;
 use futures::FutureExt;
 use prometheus::Histogram;
 use tokio::time::Instant;
-use tracing::{error, warn};
+use tracing::{Instrument, error, warn};
 
 /// Sends acknowledgements.
 #[derive(Clone)]
@@ -100,7 +100,7 @@ impl AckSender {
         });
         // It is handed to the bus here, so that reports keep their order.
         if work.as_mut().now_or_never().is_none() {
-            self.tasks.spawn("ack", work);
+            self.tasks.spawn("ack", work.in_current_span());
         }
     }
 }

@@ -13,7 +13,7 @@ use common::entity::activation::{Response, Status};
 use common::journal::JournalError;
 use common::message::activation::ActivationMessage;
 use futures::FutureExt;
-use tracing::{error, warn};
+use tracing::{Instrument, Span, error, warn};
 
 use crate::compile::NoCode;
 use crate::context::Context;
@@ -22,6 +22,7 @@ use crate::pool::Pool;
 use crate::proxy::activation;
 use common::record;
 use common::store::Certainty;
+use common::telemetry::span;
 
 /// Between two questions to a store that is away.
 const RETRY: Duration = Duration::from_millis(250);
@@ -55,6 +56,8 @@ fn take(delivery: Box<dyn Delivery>, context: &Arc<Context>, pool: &Arc<Pool>) {
         return delivery.refuse(&format!("{max} activations wait already"));
     }
     let (id, at) = (message.activation_id, delivery.written().unwrap_or_else(|| context.clock.now()));
+    let span = span::activation(&message.transid, id, &message.action);
+    let _entered = span.enter();
     match context.journal.accepted(id, at, delivery.message()) {
         Ok(()) => {}
         Err(JournalError::Duplicate(_)) => {
@@ -74,13 +77,14 @@ fn take(delivery: Box<dyn Delivery>, context: &Arc<Context>, pool: &Arc<Pool>) {
     }
     context.metrics.handled.inc();
     delivery.accept();
-    submit(message, at, context, pool);
+    submit(message, at, context, pool, &span);
 }
 
 /// Finds the action of an accepted message and gives both to the pool. Mostly the action is at hand;
-/// where it must be read, that does not hold up the messages behind.
-pub fn submit(message: ActivationMessage, at: Millis, context: &Arc<Context>, pool: &Arc<Pool>) {
+/// where it must be read, that does not hold up the messages behind. The span is the activation's.
+pub fn submit(message: ActivationMessage, at: Millis, context: &Arc<Context>, pool: &Arc<Pool>, span: &Span) {
     let arriving = pool.arriving();
+    let of_job = span.clone();
     let (message, context, pool) = (Arc::new(message), context.clone(), pool.clone());
     let tasks = context.tasks.clone();
     let mut work = Box::pin(async move {
@@ -98,7 +102,7 @@ pub fn submit(message: ActivationMessage, at: Millis, context: &Arc<Context>, po
             match context.compiler.code(&context.actions, executable, Some(&pool)).await {
                 Ok(_) => {}
                 Err(NoCode::Answer(response)) => {
-                    let job = Job::new(message, executable.clone());
+                    let job = Job::new(message, executable.clone(), of_job);
                     return activation::answer_uncompiled(&context, &job, begun, response).await;
                 }
                 Err(NoCode::Stopping) => return,
@@ -108,12 +112,13 @@ pub fn submit(message: ActivationMessage, at: Millis, context: &Arc<Context>, po
             Ok(executable) if context.clock.now() > deadline(at, executable.time_limit(), &context) => {
                 fail(&context, &message, Response::error(Status::WhiskError, TOO_LATE)).await;
             }
-            Ok(executable) => pool.submit(Job::new(message, executable)),
+            Ok(executable) => pool.submit(Job::new(message, executable, of_job)),
             Err(response) => fail(&context, &message, response).await,
         }
     });
-    if work.as_mut().now_or_never().is_none() {
-        tasks.spawn("resolve", work);
+    let begun = span.in_scope(|| work.as_mut().now_or_never());
+    if begun.is_none() {
+        tasks.spawn("resolve", work.instrument(span.clone()));
     }
 }
 

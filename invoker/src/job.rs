@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::compile::Code;
 use crate::container::Pull;
@@ -83,6 +84,8 @@ pub struct Job {
     pub message: Arc<ActivationMessage>,
     /// What to run.
     pub executable: Arc<Executable>,
+    /// What its log lines belong to.
+    pub span: Span,
     /// The initialization that was done for it, on a cold start.
     pub initialization: Option<Initialization>,
     /// When it could be run.
@@ -116,8 +119,8 @@ pub struct Initialization {
 }
 
 impl Job {
-    /// A job of that order.
-    pub fn new(message: Arc<ActivationMessage>, executable: Arc<Executable>) -> Self {
+    /// A job of that order, whose log lines belong to that span.
+    pub fn new(message: Arc<ActivationMessage>, executable: Arc<Executable>, span: Span) -> Self {
         let owner =
             Owner { namespace: message.user.namespace.name.as_str().into(), action: executable.digest };
         let limits = &executable.action.limits;
@@ -127,7 +130,7 @@ impl Job {
             memory_mb: limits.memory,
             max_concurrent: limits.concurrency.max(1),
         };
-        Self { message, executable, initialization: None, arrived: Instant::now(), want }
+        Self { message, executable, span, initialization: None, arrived: Instant::now(), want }
     }
 
     /// Arguments for `/run` and environment for `/init`: the named ones go to the environment, as text.
@@ -256,7 +259,8 @@ mod tests {
         });
         // Through text, as over the bus.
         let message: ActivationMessage = serde_json::from_str(&text.to_string()).unwrap();
-        Job::new(Arc::new(message), Arc::new(Executable::new(action, "i".into(), Pull::Never, true)))
+        let executable = Executable::new(action, "i".into(), Pull::Never, true);
+        Job::new(Arc::new(message), Arc::new(executable), Span::none())
     }
 
     #[test]

@@ -37,9 +37,10 @@ use common::metrics::shared::SharedMetrics;
 use common::shutdown::Shutdown;
 use common::store::cache::EntityCache;
 use common::store::{ActivationStore, ArtifactStore, Certainty, EntityKind};
+use common::telemetry::span::System;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::error;
+use tracing::{Instrument, error};
 
 use ack::AckSender;
 use actions::Actions;
@@ -180,7 +181,8 @@ impl Invoker {
         let away = context.runtime.away();
         let pings = ping::run(parts.bus.clone(), parts.instance, wants_work, away, feeding.clone());
         let pings = feeding.spawn("pings", pings);
-        feeding.spawn("stem cells", pool.clone().keep_stem_cells(feeding.clone()));
+        let keeping = pool.clone().keep_stem_cells(feeding.clone());
+        feeding.spawn("stem cells", keeping.instrument(System::InvokerWarmup.span()));
         Ok(Self { context, pool, feed: Some(feed), enabled, pings, is_silent: false, feeding, tasks, writer })
     }
 

@@ -24,6 +24,7 @@ use common::nodes::NodeKind;
 use common::paths;
 use common::shutdown::Shutdown;
 use common::signals::Signals;
+use common::telemetry::span::System;
 use invoker::Invoker;
 use invoker::container::ContainerRuntime;
 use invoker::container::docker::doctor::{self, wants::Wants};
@@ -51,7 +52,7 @@ fn main() -> ExitCode {
     if args.node.check {
         return node::look("oxwhisk-invoker", check(&args));
     }
-    node::main("oxwhisk-invoker", &args.node, run(args.clone()))
+    node::main("oxwhisk-invoker", &args.node, System::Invoker, run(args.clone()))
 }
 
 fn settings(args: &Args) -> anyhow::Result<Config> {

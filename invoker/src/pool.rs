@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use common::entity::activation::{Response, Status};
 use tokio::sync::{Notify, mpsc, oneshot};
-use tracing::{info, warn};
+use tracing::{Instrument, info, warn};
 
 use crate::context::Context;
 use crate::job::Job;
@@ -117,9 +117,9 @@ impl Pool {
                 warn!(action.fqn = %job.message.action, "an action of {memory} MB is larger than the whole pool");
                 let text = "Failed to provision resources to run the action.";
                 let (context, response) = (self.context.clone(), Response::error(Status::WhiskError, text));
-                self.context.tasks.spawn("answer", async move {
-                    activation::answer_unrun(&context, &job, response).await;
-                });
+                let span = job.span.clone();
+                let work = async move { activation::answer_unrun(&context, &job, response).await };
+                self.context.tasks.spawn("answer", work.instrument(span));
             }
         }
     }

@@ -10,12 +10,13 @@ pub mod state;
 use std::sync::Arc;
 
 use common::entity::activation::Response;
+use common::telemetry::span::System;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use tracing::{info, warn};
+use tracing::{Instrument, Span, info, warn};
 
 use crate::context::Context;
 use crate::job::Job;
@@ -148,7 +149,8 @@ impl Driver {
             Origin::StemCell(plan) => (Request::of_stem_cell(&plan), vec![]),
         };
         let is_stem_cell = waiting.is_empty();
-        self.work.push(Box::pin(async move {
+        let span = waiting.first().map_or_else(|| System::InvokerWarmup.span(), |job| job.span.clone());
+        let work = async move {
             let begun = Instant::now();
             match shell::create(&context, &name, request).await {
                 Ok(shell) => {
@@ -169,7 +171,8 @@ impl Driver {
                     }
                 }
             }
-        }));
+        };
+        self.work.push(Box::pin(work.instrument(span)));
         State::Creating(waiting)
     }
 
@@ -179,7 +182,7 @@ impl Driver {
             Effect::Init(job) => {
                 self.owner = Some(job.want().owner.clone());
                 let (no, pool) = (self.no, self.pool.clone());
-                self.with_shell(async move |shell| {
+                self.with_shell(job.span.clone(), async move |shell| {
                     match shell.adopt(&context, &job).await {
                         Ok(None) => {}
                         Ok(Some(memory_mb)) => pool.shrunk(no, memory_mb),
@@ -192,12 +195,13 @@ impl Driver {
                 });
             }
             Effect::Run(job, after) => {
-                self.with_shell(async move |shell| activation::run(&context, &shell, job, after).await);
+                let span = job.span.clone();
+                self.with_shell(span, async move |shell| activation::run(&context, &shell, job, after).await);
             }
             Effect::Answer(job, response) => {
-                let tasks = context.tasks.clone();
-                tasks
-                    .spawn("answer", async move { activation::answer_unrun(&context, &job, response).await });
+                let (tasks, span) = (context.tasks.clone(), job.span.clone());
+                let work = async move { activation::answer_unrun(&context, &job, response).await };
+                tasks.spawn("answer", work.instrument(span));
             }
             Effect::Return(job) => self.pool.returned(job),
             Effect::TellPrewarmed => self.pool.prewarmed(self.no),
@@ -215,13 +219,17 @@ impl Driver {
                 self.timer = after.map(|after| (Instant::now() + after, Timer::Idle));
             }
             Effect::StopTimer => self.timer = None,
-            Effect::Suspend => self.with_shell(async |shell| Event::Suspended(shell.suspend().await)),
-            Effect::Resume => self.with_shell(async |shell| Event::Resumed(shell.resume().await)),
+            Effect::Suspend => {
+                self.with_shell(nanny(), async |shell| Event::Suspended(shell.suspend().await));
+            }
+            Effect::Resume => {
+                self.with_shell(nanny(), async |shell| Event::Resumed(shell.resume().await));
+            }
             Effect::Destroy => {
                 self.timer = None;
                 // One that is still being made is destroyed when it is.
                 if self.shell.is_some() {
-                    self.with_shell(async move |shell| {
+                    self.with_shell(nanny(), async move |shell| {
                         shell.destroy(&context).await;
                         Event::Destroyed
                     });
@@ -230,13 +238,18 @@ impl Driver {
         }
     }
 
-    fn with_shell<F, W>(&mut self, work: F)
+    fn with_shell<F, W>(&mut self, span: Span, work: F)
     where
         F: FnOnce(Arc<Shell>) -> W,
         W: Future<Output = Event> + Send + 'static,
     {
         let Some(shell) = self.shell.clone() else { return };
         let work = work(shell);
-        self.work.push(Box::pin(async move { (work.await, None) }));
+        self.work.push(Box::pin(async move { (work.await, None) }.instrument(span)));
     }
+}
+
+/// What a container does for nobody's activation.
+fn nanny() -> Span {
+    System::InvokerNanny.span()
 }

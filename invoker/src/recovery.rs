@@ -6,7 +6,7 @@ use std::sync::Arc;
 use common::entity::activation::{Activation, Response, Status};
 use common::journal::{Abandoned, OpenEntry};
 use common::message::activation::ActivationMessage;
-use tracing::{error, info, warn};
+use tracing::{Instrument, error, info, warn};
 
 use crate::context::Context;
 use crate::feed;
@@ -14,6 +14,7 @@ use crate::logs;
 use crate::pool::Pool;
 use crate::response::ABNORMAL_RUN;
 use common::record;
+use common::telemetry::span;
 
 /// Finishes what an earlier run left. Its journal goes once this one holds what was open.
 pub async fn recover(mut abandoned: Abandoned, context: &Arc<Context>, pool: &Arc<Pool>) {
@@ -52,11 +53,17 @@ async fn take_up(entry: OpenEntry, context: &Arc<Context>, pool: &Arc<Pool>) {
             return context.records.skip(id).await;
         }
     };
+    let span = span::activation(&message.transid, id, &message.action);
     if !entry.started && entry.outcome.is_none() {
-        return feed::submit(message, entry.at, context, pool);
+        return feed::submit(message, entry.at, context, pool, &span);
     }
+    finish(&message, entry, context).instrument(span).await;
+}
+
+async fn finish(message: &ActivationMessage, entry: OpenEntry, context: &Context) {
+    let id = entry.id;
     // Stored, perhaps, and the process ended before its journal knew.
-    if feed::is_done(&message, context).await {
+    if feed::is_done(message, context).await {
         return;
     }
     let now = context.clock.now();
@@ -65,14 +72,14 @@ async fn take_up(entry: OpenEntry, context: &Arc<Context>, pool: &Arc<Pool>) {
             record.logs.push(logs::failure_line(&*context.clock));
             record
         }
-        _ => record::fallback(&message, now, Response::error(Status::WhiskError, ABNORMAL_RUN)),
+        _ => record::fallback(message, now, Response::error(Status::WhiskError, ABNORMAL_RUN)),
     };
     let text = serde_json::to_vec(&record).expect("a record serializes");
     if let Err(error) = context.journal.outcome(id, text.into()) {
         error!(activation.id = %id, "the journal cannot be written: {error}");
     }
-    context.acks.recovered(&message, &record);
-    if record::is_stored(&message, record.response.status, &context.config.activation) {
+    context.acks.recovered(message, &record);
+    if record::is_stored(message, record.response.status, &context.config.activation) {
         context.records.store(record).await;
     } else {
         context.records.skip(id).await;

@@ -16,6 +16,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use common::telemetry::span::System;
+use tracing::Instrument;
 
 /// A request allocates some hundred times; this takes half as long as the system's allocator.
 #[global_allocator]
@@ -45,7 +47,7 @@ fn main() -> ExitCode {
         return fail(&format!("no log can be written into {}; see --log-dir: {error}", folder.display()));
     }
     common::open_files::raise_limit();
-    match in_runtime(platform::run(args)) {
+    match in_runtime(platform::run(args).instrument(System::Controller.span())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("{error:#}")),
     }

@@ -6,5 +6,6 @@ mod doctor;
 mod operators;
 mod placement;
 mod start_up;
+mod transactions;
 mod user_events;
 mod world;

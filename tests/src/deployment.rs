@@ -174,7 +174,7 @@ impl Site {
             Role::Invoker => place::invoker(),
         });
         command.args(["--host", "127.0.0.1", "--port", &port.to_string(), "--log-format", "text"]);
-        command.arg("--log-level").arg(std::env::var("OXWHISK_TEST_LOG").as_deref().unwrap_or("info"));
+        command.env("OXWHISK_LOG_LEVEL", std::env::var("OXWHISK_TEST_LOG").as_deref().unwrap_or("info"));
         command.arg("--state-dir").arg(self.folder().join("state"));
         match role {
             Role::Controller => {

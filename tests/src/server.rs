@@ -154,7 +154,7 @@ impl Home {
         command.args(["--host", &self.options.host, "--port", &port, "--log-format", "text"]);
         command.args(["--container-runtime", &self.options.container_runtime]);
         command.args(["--user-memory", &self.options.user_memory]);
-        command.arg("--log-level").arg(std::env::var("OXWHISK_TEST_LOG").as_deref().unwrap_or("info"));
+        command.env("OXWHISK_LOG_LEVEL", std::env::var("OXWHISK_TEST_LOG").as_deref().unwrap_or("info"));
         command.arg("--data-dir").arg(self.data());
         if !self.options.throttled {
             command.arg("--unthrottled");

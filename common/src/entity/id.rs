@@ -128,6 +128,15 @@ impl TransactionId {
         }
     }
 
+    /// The topmost transaction above this one, if there is any.
+    pub fn root(&self) -> Option<&TransactionId> {
+        let mut root = self.parent.as_deref()?;
+        while let Some(above) = root.parent.as_deref() {
+            root = above;
+        }
+        Some(root)
+    }
+
     fn random() -> Arc<str> {
         let mut rng = rand::rng();
         (0..32).map(|_| char::from(rng.sample(rand::distr::Alphanumeric))).collect::<String>().into()
@@ -284,6 +293,7 @@ mod tests {
         let child = tid.child(Millis(9));
         assert_eq!((child.start, child.extra_logging), (Millis(9), true));
         assert_eq!(child.parent.as_deref(), Some(&tid));
+        assert_eq!(child.root(), tid.parent.as_deref());
         assert_ne!(&*TransactionId::enter(Some("sid_x"), Millis(0), false).id, "sid_x");
         assert_eq!(TransactionId::enter(None, Millis(0), false).id.len(), 32);
     }

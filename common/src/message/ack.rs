@@ -64,6 +64,15 @@ pub enum Ack {
 }
 
 impl Ack {
+    /// The request that caused the activation, or the part of it that this is.
+    pub fn transid(&self) -> &TransactionId {
+        match self {
+            Self::Result { transid, .. }
+            | Self::Combined { transid, .. }
+            | Self::Completion { transid, .. } => transid,
+        }
+    }
+
     /// The activation it is about.
     pub fn activation_id(&self) -> ActivationId {
         match self {

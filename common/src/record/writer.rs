@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{Instrument, Span, error, info, warn};
 
 use crate::entity::activation::Activation;
 use crate::entity::id::ActivationId;
 use crate::journal::Journal;
 use crate::metrics::shared::RecordMetrics;
-use crate::store::{ActivationStore, Certainty, StoreError};
+use crate::store::{ActivationStore, Certainty, StoreError, Unstorable};
+use crate::telemetry::span::System;
 
 /// Records in one write.
 const BATCH: usize = 256;
@@ -26,7 +27,8 @@ const RETRY: Duration = Duration::from_millis(250);
 const QUEUE: usize = 4096;
 
 enum Order {
-    Store(Box<Activation>, Instant),
+    /// A record, when it came, and the span of what it is stored for.
+    Store(Box<Activation>, Instant, Span),
     Skip(ActivationId),
 }
 
@@ -43,12 +45,16 @@ impl RecordWriter {
         metrics: RecordMetrics,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        (Self(sender), write(store, journal, certainty, metrics, receiver))
+        (
+            Self(sender),
+            write(store, journal, certainty, metrics, receiver).instrument(System::DbBatcher.span()),
+        )
     }
 
-    /// Stores a record, soon. Waits while the writer is behind.
+    /// Stores a record, soon. Waits while the writer is behind. What is logged of the record belongs to the
+    /// caller's span.
     pub async fn store(&self, record: Activation) {
-        self.send(Order::Store(Box::new(record), Instant::now())).await;
+        self.send(Order::Store(Box::new(record), Instant::now(), Span::current())).await;
     }
 
     /// Tells the journal that this activation gets no record.
@@ -82,19 +88,31 @@ async fn write(
             }
         }
         let mut ids = Vec::with_capacity(batch.len());
-        let mut records = Vec::with_capacity(batch.len());
+        let (mut records, mut spans) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
         let mut handed_over = Vec::with_capacity(batch.len());
         for order in batch.drain(..) {
             match order {
                 Order::Skip(id) => ids.push(id),
-                Order::Store(record, at) => {
+                Order::Store(record, at, span) => {
                     handed_over.push(at);
                     ids.push(record.head.activation_id);
                     records.push(*record);
+                    spans.push(span);
                 }
             }
         }
-        store_batch(&*store, certainty, &records).await;
+        for Unstorable { id, cause, replaced } in store_batch(&*store, certainty, &records).await {
+            let place = records.iter().position(|record| record.head.activation_id == id);
+            let _entered = place.map(|place| spans[place].enter());
+            match replaced {
+                true => {
+                    error!(activation.id = %id, "the record of {id} cannot be stored; an error takes its place: {cause}")
+                }
+                false => {
+                    error!(activation.id = %id, "the record of {id} cannot be stored, and there is none: {cause}")
+                }
+            }
+        }
         handed_over.into_iter().for_each(|at| metrics.stored(at));
         if let Err(error) = journal.stored(&ids) {
             warn!(%error, "the journal cannot be told what is stored; the next start stores it again: {error}");
@@ -102,11 +120,18 @@ async fn write(
     }
 }
 
-async fn store_batch(store: &dyn ActivationStore, certainty: Certainty, records: &[Activation]) {
-    let mut told = false;
+async fn store_batch(
+    store: &dyn ActivationStore,
+    certainty: Certainty,
+    records: &[Activation],
+) -> Vec<Unstorable> {
+    let (mut told, mut unstorable) = (false, Vec::new());
     while !records.is_empty() {
         match store_once(store, certainty, records).await {
-            Ok(()) => break,
+            Ok(refused) => {
+                unstorable = refused;
+                break;
+            }
             Err(error) if !told => {
                 told = true;
                 let cause = anyhow::Error::from(error);
@@ -119,13 +144,14 @@ async fn store_batch(store: &dyn ActivationStore, certainty: Certainty, records:
     if told {
         info!(records = records.len(), "activation records are stored again");
     }
+    unstorable
 }
 
 async fn store_once(
     store: &dyn ActivationStore,
     certainty: Certainty,
     records: &[Activation],
-) -> Result<(), StoreError> {
+) -> Result<Vec<Unstorable>, StoreError> {
     match certainty {
         Certainty::Known => store.store(records).await,
         Certainty::Presumed => store.presume(records).await,

@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 
 use super::{
     ActivationQuery, ActivationStore, ArtifactStore, Certainty, Change, Document, EntityQuery,
-    IdentityRecord, Revision, StoreError, Stored, SubjectRecord, SubjectStore, Write,
+    IdentityRecord, Revision, StoreError, Stored, SubjectRecord, SubjectStore, Unstorable, Write,
 };
 use crate::entity::activation::{Activation, ActivationHead, Status};
 use crate::entity::id::ActivationId;
@@ -144,12 +144,12 @@ impl SubjectStore for Measured<dyn SubjectStore> {
 
 #[async_trait]
 impl ActivationStore for Measured<dyn ActivationStore> {
-    async fn store(&self, batch: &[Activation]) -> Result<(), StoreError> {
+    async fn store(&self, batch: &[Activation]) -> Result<Vec<Unstorable>, StoreError> {
         self.metrics.batch.observe(batch.len() as f64);
         measured(&self.metrics.save_bulk, self.inner.store(batch)).await
     }
 
-    async fn presume(&self, batch: &[Activation]) -> Result<(), StoreError> {
+    async fn presume(&self, batch: &[Activation]) -> Result<Vec<Unstorable>, StoreError> {
         self.metrics.batch.observe(batch.len() as f64);
         measured(&self.metrics.save_bulk, self.inner.presume(batch)).await
     }

@@ -14,9 +14,10 @@ use common::entity::activation::Status;
 use common::entity::id::ActivationId;
 use common::entity::identity::Right;
 use common::entity::trigger::{Link, RuleStatus, Trigger};
+use common::telemetry::span;
 use futures::{StreamExt, stream};
 use serde_json::value::RawValue;
-use tracing::{debug, error};
+use tracing::{Instrument, debug, error};
 
 use super::app::App;
 use super::body;
@@ -56,11 +57,13 @@ pub async fn fire(
     app.records.open(&begun).map_err(|error| ApiError::Unavailable(error.into()))?;
     let id = begun.head.activation_id;
     let (here, visit) = (app.clone(), app.gate.stay());
-    app.firing.tasks.spawn("fire", async move {
+    let span = span::activation(&caller.transid, id, &fqn);
+    let work = async move {
         let logs = set_off(&here, &caller, &found.entity, &arguments).await;
         here.records.store(trigger::record(begun.head, payload, logs), &begun.wish).await;
         drop((visit, room));
-    });
+    };
+    app.firing.tasks.spawn("fire", work.instrument(span));
     Ok(accepted(id))
 }
 

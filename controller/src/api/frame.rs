@@ -19,9 +19,10 @@ use common::config::http::HttpLimits;
 use common::connection::Activity;
 use common::entity::id::TransactionId;
 use common::entity::json;
+use common::telemetry::span;
 use serde::Serialize;
 use tokio::time::Instant;
-use tracing::{Instrument, debug, error, info_span, warn};
+use tracing::{Instrument, debug, error, warn};
 
 use super::app::App;
 use super::error::ApiError;
@@ -75,12 +76,13 @@ pub async fn frame(
     let is_api = is_api(request.path());
     let method = request.method().clone();
     let accept = Accept::of(request.headers());
-    let span = info_span!("request", %transid);
-    let response = inside(&app, request, next, is_api).instrument(span).await?;
+    let span = span::transaction(&transid);
+    let response = inside(&app, request, next, is_api).instrument(span.clone()).await?;
+    let _entered = span.entered();
     let response = finish(response, &transid, accept, is_api);
     let status = response.status();
     app.http_metrics.answered(method.as_str(), status.as_str(), started.elapsed().as_secs_f64());
-    debug!(%transid, status = status.as_u16(), "{method} {} {}", response.request().path(), status.as_u16());
+    debug!(status = status.as_u16(), "{method} {} {}", response.request().path(), status.as_u16());
     Ok(response)
 }
 
@@ -174,9 +176,9 @@ pub fn refusal(error: &ApiError, transid: &TransactionId, layout: Layout) -> Htt
         causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
     };
     match error {
-        ApiError::Internal(_) | ApiError::Corrupt(_) => error!(%transid, cause = chain(), "{error}"),
+        ApiError::Internal(_) | ApiError::Corrupt(_) => error!(cause = chain(), "{error}"),
         ApiError::Unavailable(_) | ApiError::CorruptReference(_) => {
-            warn!(%transid, cause = chain(), "{error}")
+            warn!(cause = chain(), "{error}")
         }
         _ => {}
     }

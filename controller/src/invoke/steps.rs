@@ -12,12 +12,13 @@ use common::entity::activation::Activation;
 use common::entity::exec::Exec;
 use common::entity::id::{ActivationId, TransactionId};
 use common::store::IdentityRecord;
+use common::telemetry::span;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
-use tracing::{error, warn};
+use tracing::{Instrument, debug, error, warn};
 
 use super::composition::answer::Budget;
 use super::resolve::Resolved;
@@ -170,32 +171,36 @@ impl Invoke {
     pub(super) async fn turn(&self, session: &mut Session, work: Work) -> Step {
         let Work { action, origin: Origin { caller, key, transid }, payload, .. } = work;
         let time_limit = Duration::from_millis(action.action.entity.limits.timeout);
-        let invocation = Invocation {
-            action: &action,
-            caller: &caller,
-            key: &key,
-            transid: &transid,
-            payload: &payload,
-            wait: Some(time_limit + MARGIN),
-            cause: Some(session.id()),
-        };
-        let started = match self.primitive.start(&invocation).await {
-            Ok(started) => started,
-            Err(error) => return failed(session.id(), &error),
-        };
-        // It may be large, and the component may run long.
-        drop(payload);
-        let id = started.id();
-        session.began(id);
-        match self.primitive.finish(started).await {
-            Ok(Some(record)) => {
-                session.ended(&record);
-                Step::Ended(record)
+        let span = span::transaction(&transid);
+        let run = async {
+            let invocation = Invocation {
+                action: &action,
+                caller: &caller,
+                key: &key,
+                transid: &transid,
+                payload: &payload,
+                wait: Some(time_limit + MARGIN),
+                cause: Some(session.id()),
+            };
+            let started = match self.primitive.start(&invocation).await {
+                Ok(started) => started,
+                Err(error) => return failed(session.id(), &error),
+            };
+            // It may be large, and the component may run long.
+            drop(payload);
+            let id = started.id();
+            session.began(id);
+            match self.primitive.finish(started).await {
+                Ok(Some(record)) => {
+                    session.ended(&record);
+                    Step::Ended(record)
+                }
+                Ok(None) if self.primitive.released.is_requested() => Step::Released,
+                Ok(None) => Step::Silent(id),
+                Err(error) => failed(session.id(), &error),
             }
-            Ok(None) if self.primitive.released.is_requested() => Step::Released,
-            Ok(None) => Step::Silent(id),
-            Err(error) => failed(session.id(), &error),
-        }
+        };
+        run.instrument(span).await
     }
 
     async fn nested(self: &Arc<Self>, form: Form, session: &mut Session, work: Work) -> (Step, Counts) {
@@ -226,7 +231,10 @@ impl Invoke {
         mut session: Session,
     ) -> BoxFuture<'static, Option<Finished>> {
         let me = self.clone();
+        let span = span::activation(&work.origin.transid, session.id(), &work.action.fqn);
         async move {
+            let (id, fqn) = (session.id(), &work.action.fqn);
+            debug!(activation.id = %id, action.fqn = %fqn, "running {fqn} as {id}");
             let mut counts = work.counts;
             let response = if form == Form::Composition {
                 me.composition(&mut session, work, &mut counts).await?
@@ -235,6 +243,7 @@ impl Invoke {
             };
             Some(Finished { record: session.close(response).await, counts })
         }
+        .instrument(span)
         .boxed()
     }
 

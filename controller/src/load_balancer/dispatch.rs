@@ -18,11 +18,12 @@ use common::config::load_balancer::BalancerConfig;
 use common::entity::id::{ActivationId, ControllerId, TransactionId};
 use common::message::ack::{Ack, AckResult};
 use common::shutdown::Shutdown;
+use common::telemetry::span;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{Instrument, debug, warn};
 
 use super::health::Outcome;
 use super::in_flight::{Booking, Entry, Heard, InFlight};
@@ -128,7 +129,8 @@ impl Dispatch {
         let bytes = serde_json::to_vec(&message).expect("a message of ours serializes to JSON");
         let (id, namespace) = (message.activation_id, message.user.namespace.uuid.clone());
         let (action, deadline) = (message.action.clone(), Instant::now() + timeout);
-        let entry = Entry { namespace, action, deadline, waiter, booking };
+        let transid = message.transid.clone();
+        let entry = Entry { namespace, action, transid, deadline, waiter, booking };
         if let Some(ledger) = &self.ledger
             && let Err(error) = ledger.open(message, timeout.as_millis() as u64)
         {
@@ -150,8 +152,10 @@ impl Dispatch {
 
     /// Strikes out an activation that has ended, though no acknowledgement said so.
     pub fn close(&self, id: ActivationId) {
-        if let Some(entry) = self.in_flight.close(id) {
-            self.aftermath.freed(&entry);
+        let entry = self.in_flight.close(id);
+        let _entered = entry.as_ref().map(|entry| entry.span(id).entered());
+        if let Some(entry) = &entry {
+            self.aftermath.freed(entry);
         }
         if let Some(ledger) = &self.ledger {
             ledger.close(id);
@@ -206,7 +210,7 @@ impl Drop for SeenThrough {
         if let Some(work) = self.work.take() {
             // On the runtime of the role: that of an HTTP worker ends with its server.
             let _entered = self.runtime.enter();
-            self.shutdown.spawn("publish", work);
+            self.shutdown.spawn("publish", work.in_current_span());
         }
     }
 }
@@ -223,6 +227,8 @@ struct Books {
 
 impl Books {
     fn hear(&self, ack: Ack) {
+        // Within one process whoever reports is in the activation's span.
+        let _entered = self.ledger.is_some().then(|| span::transaction(ack.transid()).entered());
         // What frees a slot says how it went, and where.
         let end = match &ack {
             Ack::Result { .. } => None,
@@ -293,7 +299,7 @@ async fn sweep(books: Books, shutdown: Shutdown) {
             () = tokio::time::sleep(SWEEP) => {}
         }
         for (id, entry) in books.in_flight.overdue(Instant::now()) {
-            books.give_up(id, &entry).await;
+            books.give_up(id, &entry).instrument(entry.span(id)).await;
         }
     }
 }

@@ -8,11 +8,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use common::entity::id::ActivationId;
+use common::entity::id::{ActivationId, TransactionId};
 use common::entity::name::Fqn;
 use common::message::ack::{Ack, AckResult};
+use common::message::activation::ActivationMessage;
+use common::telemetry::span;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::ledger::Left;
 use super::schedule::Partition;
@@ -36,12 +39,21 @@ pub struct Entry {
     pub namespace: Arc<str>,
     /// What runs, with version.
     pub action: Fqn,
+    /// The request, or the part of it that this is.
+    pub transid: TransactionId,
     /// When it counts as lost.
     pub deadline: Instant,
     /// Who waits for its result.
     pub waiter: Option<oneshot::Sender<AckResult>>,
     /// What is booked for it, where memory is booked.
     pub booking: Option<Booking>,
+}
+
+impl Entry {
+    /// What is done for it.
+    pub fn span(&self, id: ActivationId) -> Span {
+        span::activation(&self.transid, id, &self.action)
+    }
 }
 
 /// What an acknowledgement was good for.
@@ -94,9 +106,10 @@ impl InFlight {
     pub fn take_up(&self, left: Vec<Left>) {
         for Left { message, remaining_ms } in left {
             let deadline = Instant::now() + Duration::from_millis(remaining_ms);
-            let (namespace, action) = (message.user.namespace.uuid, message.action);
-            let entry = Entry { namespace, action, deadline, waiter: None, booking: None };
-            self.open(message.activation_id, entry);
+            let ActivationMessage { user, action, transid, activation_id, .. } = message;
+            let namespace = user.namespace.uuid;
+            let entry = Entry { namespace, action, transid, deadline, waiter: None, booking: None };
+            self.open(activation_id, entry);
         }
     }
 
@@ -164,14 +177,15 @@ impl InFlight {
 mod tests {
     use super::*;
     use common::clock::Millis;
-    use common::entity::id::{InvokerId, TransactionId};
+    use common::entity::id::InvokerId;
     use common::entity::limits::ByteSize;
 
     fn enter(book: &InFlight, id: ActivationId) -> oneshot::Receiver<AckResult> {
         let (waiter, wait) = oneshot::channel();
         let action = Fqn::parse("ns/a").unwrap();
         let deadline = Instant::now() + Duration::from_secs(1);
-        let entry = Entry { namespace: "u".into(), action, deadline, waiter: Some(waiter), booking: None };
+        let (namespace, transid, waiter) = ("u".into(), transid(), Some(waiter));
+        let entry = Entry { namespace, action, transid, deadline, waiter, booking: None };
         book.open(id, entry);
         wait
     }

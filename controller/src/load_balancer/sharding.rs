@@ -16,10 +16,11 @@ use common::entity::id::{ActivationId, ControllerId, InvokerId, TransactionId};
 use common::entity::name::NameError;
 use common::message::ping::PingMessage;
 use common::shutdown::Shutdown;
+use common::telemetry::span::System;
 use rand::Rng;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use tracing::{debug, warn};
+use tracing::{Instrument, debug, warn};
 
 use super::dispatch::{Aftermath, Dispatch};
 use super::fleet::Fleet;
@@ -88,7 +89,8 @@ impl Sharding {
         let dispatch = Dispatch::start(bus.clone(), id, config, metrics, aftermath, ledger, stop).await?;
         let group = format!("health{}", id.name);
         let pings = bus.subscribe(&Topic::health(), &group, supervisor.clone()).await?;
-        shutdown.spawn("supervision", supervise(supervisor.clone(), controllers, shutdown.clone()));
+        let supervision = supervise(supervisor.clone(), controllers, shutdown.clone());
+        shutdown.spawn("supervision", supervision.instrument(System::InvokerHealth.span()));
         Ok(Arc::new(Self { dispatch, supervisor, _pings: pings }))
     }
 
@@ -164,6 +166,7 @@ impl Supervisor {
 
 impl Receiver for Supervisor {
     fn receive(&self, delivery: Box<dyn Delivery>) {
+        let _entered = System::InvokerHealth.span().entered();
         if is_old(delivery.written(), self.clock.now()) {
             debug!("a ping is too old to say anything");
         } else {

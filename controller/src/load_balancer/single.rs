@@ -13,9 +13,10 @@ use common::config::Config;
 use common::entity::id::{ActivationId, ControllerId, InvokerId};
 use common::message::ping::PingMessage;
 use common::shutdown::Shutdown;
+use common::telemetry::span::System;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{info, warn};
+use tracing::{Instrument, info, warn};
 
 use super::dispatch::{Aftermath, Dispatch};
 use super::health::LIVENESS;
@@ -53,7 +54,8 @@ impl Single {
             Dispatch::start(bus.clone(), id, config, metrics, aftermath, None, shutdown.clone()).await?;
         let pings = Inbox::open(&*bus, &Topic::health(), &format!("health{}", id.name)).await?;
         let (seen, invoker) = watch::channel(None);
-        shutdown.spawn("pings", hear_pings(pings, seen, shutdown.clone()));
+        let hearing = hear_pings(pings, seen, shutdown.clone());
+        shutdown.spawn("pings", hearing.instrument(System::InvokerHealth.span()));
         Ok(Arc::new(Self { dispatch, invoker, patience: Instant::now() + PATIENCE }))
     }
 

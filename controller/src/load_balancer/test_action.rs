@@ -24,9 +24,10 @@ use common::manifest::Manifest;
 use common::message::activation::ActivationMessage;
 use common::shutdown::Shutdown;
 use common::store::{ArtifactStore, Document, EntityKind, StoreError};
+use common::telemetry::span;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
-use tracing::debug;
+use tracing::{Instrument, debug};
 
 use super::health::TEST_PERIOD;
 
@@ -181,6 +182,6 @@ impl TestActions {
         };
         // Pings and acknowledgements come along on any thread, also of an HTTP worker.
         let _entered = self.runtime.enter();
-        self.shutdown.spawn("test action", work);
+        self.shutdown.spawn("test action", work.instrument(span::transaction(&self.transid)));
     }
 }

@@ -250,6 +250,7 @@ async fn finish(
         context.acks.completion(message, status);
         logs
     };
+    debug!(activation.id = %activation, "{activation} of {} has ended: {}", message.action, status.as_str());
     let keep = status <= Status::ApplicationError && !logs.failed;
     context.events.ended(&record, EventOwner::of(&message.user));
     record.logs = logs.lines;

@@ -12,12 +12,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::FromRow;
 use sqlx::postgres::PgRow;
-use tracing::error;
 use uuid::Uuid;
 
 use self::rows::{HeadRow, RecordRow, Row};
 use super::super::rows::{certainty, signed};
-use super::super::{ActivationQuery, ActivationStore, Certainty, StoreError};
+use super::super::{ActivationQuery, ActivationStore, Certainty, StoreError, Unstorable};
 use super::database::{Database, failed};
 use crate::clock::Millis;
 use crate::entity::activation::{Activation, ActivationHead, Status};
@@ -138,32 +137,34 @@ impl PostgresActivations {
         self.database.bounded(insert).await.map(drop).map_err(Refusal::from)
     }
 
-    /// Stores the error that takes the place of a row. If even that is refused the record is lost, which
-    /// is said; to try it for ever would lose all that come after it.
+    /// Stores the error that takes the place of a row. If even that is refused the record is lost; to try it
+    /// for ever would lose all that come after it.
     async fn insert_error(
         &self,
         statement: &'static str,
         row: &Row,
         cause: &sqlx::Error,
-    ) -> Result<(), Refusal> {
-        let id = row.id.simple();
-        error!(activation.id = %id, "the record of {id} cannot be stored; an error takes its place: {cause}");
+    ) -> Result<Unstorable, Refusal> {
+        let id = ActivationId::from_bytes(*row.id.as_bytes());
         match self.insert(statement, &[row.with_error(cause)]).await {
-            Err(Refusal::Row(cause)) => {
-                error!(activation.id = %id, "nor can the error: {id} has no record: {cause}");
-                Ok(())
+            Ok(()) => Ok(Unstorable { id, cause: cause.to_string(), replaced: true }),
+            Err(Refusal::Row(again)) => {
+                Ok(Unstorable { id, cause: format!("{cause}; nor can the error: {again}"), replaced: false })
             }
-            done => done,
+            Err(away) => Err(away),
         }
     }
 
     /// Runs one of the inserting statements over all rows.
-    async fn write(&self, statement: &'static str, rows: &[Row]) -> Result<(), StoreError> {
+    async fn write(&self, statement: &'static str, rows: &[Row]) -> Result<Vec<Unstorable>, StoreError> {
+        let mut unstorable = Vec::new();
         let mut left = statements(rows);
         left.reverse();
         while let Some(rows) = left.pop() {
             let done = match (self.insert(statement, rows).await, rows) {
-                (Err(Refusal::Row(cause)), [row]) => self.insert_error(statement, row, &cause).await,
+                (Err(Refusal::Row(cause)), [row]) => {
+                    self.insert_error(statement, row, &cause).await.map(|refused| unstorable.push(refused))
+                }
                 (Err(Refusal::Row(_)), _) => {
                     let (first, second) = rows.split_at(rows.len() / 2);
                     left.extend([second, first]);
@@ -173,7 +174,7 @@ impl PostgresActivations {
             };
             done.map_err(|(Refusal::Row(error) | Refusal::Away(error))| failed("store activations")(error))?;
         }
-        Ok(())
+        Ok(unstorable)
     }
 
     async fn rows<T>(
@@ -200,7 +201,7 @@ impl PostgresActivations {
 
 #[async_trait]
 impl ActivationStore for PostgresActivations {
-    async fn store(&self, batch: &[Activation]) -> Result<(), StoreError> {
+    async fn store(&self, batch: &[Activation]) -> Result<Vec<Unstorable>, StoreError> {
         // One statement cannot write a row twice; the last of an id counts.
         let last: HashMap<ActivationId, usize> =
             batch.iter().enumerate().map(|(place, record)| (record.head.activation_id, place)).collect();
@@ -210,7 +211,7 @@ impl ActivationStore for PostgresActivations {
         self.write(REPLACE, &rows).await
     }
 
-    async fn presume(&self, batch: &[Activation]) -> Result<(), StoreError> {
+    async fn presume(&self, batch: &[Activation]) -> Result<Vec<Unstorable>, StoreError> {
         let rows: Vec<Row> = batch.iter().map(Row::of).collect();
         self.write(PRESUME, &rows).await
     }

@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Connection, FromRow, SqliteConnection};
 
 use super::super::rows::{self, signed};
-use super::super::{ActivationQuery, ActivationStore, Certainty, StoreError};
+use super::super::{ActivationQuery, ActivationStore, Certainty, StoreError, Unstorable};
 use super::database::{Database, failed};
 use crate::clock::Millis;
 use crate::entity::activation::{Activation, ActivationHead, Response, Status};
@@ -150,12 +150,12 @@ impl SqliteActivations {
 
 #[async_trait]
 impl ActivationStore for SqliteActivations {
-    async fn store(&self, batch: &[Activation]) -> Result<(), StoreError> {
-        self.write(&REPLACE, batch).await
+    async fn store(&self, batch: &[Activation]) -> Result<Vec<Unstorable>, StoreError> {
+        self.write(&REPLACE, batch).await.map(|()| Vec::new())
     }
 
-    async fn presume(&self, batch: &[Activation]) -> Result<(), StoreError> {
-        self.write(&PRESUME, batch).await
+    async fn presume(&self, batch: &[Activation]) -> Result<Vec<Unstorable>, StoreError> {
+        self.write(&PRESUME, batch).await.map(|()| Vec::new())
     }
 
     async fn get(&self, namespace: &EntityName, id: ActivationId) -> Result<Option<Activation>, StoreError> {

@@ -21,7 +21,7 @@ use common::clock::Clock;
 use futures::{Stream, StreamExt};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::Sender;
-use tracing::{debug, warn};
+use tracing::{Instrument, debug, warn};
 
 use super::container::{DockerContainer, Hold, Output, cgroup};
 use super::daemon::{Daemon, status_of};
@@ -110,12 +110,13 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
         }
         Err(error) => {
             let daemon = runtime.daemon.clone();
-            runtime.tasks.spawn("remove a broken container", async move {
+            let removal = async move {
                 if let Err(error) = daemon.remove(&id).await {
                     warn!(container.id = %id, "a broken container is left: {:#}", anyhow!(error));
                 }
                 drop(hold);
-            });
+            };
+            runtime.tasks.spawn("remove a broken container", removal.in_current_span());
             Err(error)
         }
     }

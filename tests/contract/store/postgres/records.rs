@@ -1,7 +1,7 @@
 //! A batch in which one row is refused.
 
 use common::entity::activation::Status;
-use common::store::ActivationQuery;
+use common::store::{ActivationQuery, Unstorable};
 
 use super::super::activations::{query, raw, record, text};
 use super::super::{Place, on};
@@ -17,7 +17,10 @@ async fn a_row_that_is_refused_gives_way_to_an_error() {
         batch[37].logs = vec!["unheard of".into()];
         batch[50].logs = vec!["nul \0 in a line".into()];
         batch[51].response.result = raw(r#"{"nul":"\u0000"}"#);
-        store.store(&batch).await.unwrap();
+        let unstorable = store.store(&batch).await.unwrap();
+        let [Unstorable { id, replaced: true, cause }] = &unstorable[..] else { panic!("{unstorable:?}") };
+        assert_eq!(*id, batch[37].head.activation_id);
+        assert!(cause.contains("check constraint"), "{cause}");
         assert_eq!(store.count(&query("ns")).await.unwrap(), 100);
         for (place, sent) in batch.iter().enumerate() {
             let stored = store.get(&sent.head.namespace, sent.head.activation_id).await.unwrap().unwrap();
@@ -71,7 +74,9 @@ async fn a_record_that_cannot_be_stored_at_all_stops_no_other() {
         let refuse = "ALTER TABLE activations ADD CHECK (filter_name <> 'b')";
         sqlx::query(refuse).execute(&mut place.sql().await).await.unwrap();
         let batch = [record(1, "ns/a", 1), record(2, "ns/b", 2), record(3, "ns/a", 3)];
-        one.activations.store(&batch).await.unwrap();
+        let unstorable = one.activations.store(&batch).await.unwrap();
+        let ids: Vec<_> = unstorable.iter().map(|refused| (refused.id, refused.replaced)).collect();
+        assert_eq!(ids, [(batch[1].head.activation_id, false)]);
         assert_eq!(one.activations.count(&query("ns")).await.unwrap(), 2);
         one.stop().await;
     })
