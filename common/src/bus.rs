@@ -144,6 +144,8 @@ impl Drop for Subscription {
 /// Messages on named topics.
 #[async_trait]
 pub trait MessageBus: Send + Sync {
+    /// What it is, as OpenTelemetry's `messaging.system` names it.
+    fn system(&self) -> &'static str;
     /// Returns once the bus, or the owner of the message, has taken responsibility for it.
     async fn publish(&self, topic: &Topic, message: Bytes) -> Result<(), BusError>;
     /// Starts to read a topic as the one reader of a group. Groups each get every message.

@@ -18,6 +18,7 @@ pub mod parameter_storage;
 pub mod postgres;
 pub mod sqlite;
 pub mod text;
+pub mod tracing;
 pub mod user_events;
 
 use std::time::Duration;
@@ -38,6 +39,7 @@ use self::load_balancer::BalancerConfig;
 use self::parameter_storage::ParameterStorage;
 use self::postgres::PostgresConfig;
 use self::sqlite::SqliteConfig;
+use self::tracing::TracingConfig;
 use self::user_events::UserEvents;
 use crate::entity::limits::{ActionLimitRanges, ByteSize, Range};
 
@@ -97,6 +99,8 @@ pub struct Config {
     pub kafka: KafkaConfig,
     /// `whisk.user-events`
     pub user_events: UserEvents,
+    /// `whisk.tracing`
+    pub tracing: TracingConfig,
 }
 
 impl Config {

@@ -1,5 +1,5 @@
 //! The language that controllers and invokers share: entities, messages, the bus between them, the
-//! stores behind them and the journal that survives a crash. No HTTP and no Docker in here.
+//! stores behind them and the journal that survives a crash. No HTTP, but for the export of traces, and no Docker.
 
 pub mod address;
 pub mod bus;
@@ -28,3 +28,4 @@ pub mod signals;
 pub mod store;
 pub mod telemetry;
 pub mod tls;
+pub mod trace;

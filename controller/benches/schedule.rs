@@ -14,6 +14,7 @@ use common::entity::limits::{ActionLimitRanges, ActionLimits, ByteSize};
 use common::entity::name::{EntityName, Fqn};
 use common::message::activation::ActivationMessage;
 use common::message::ping::PingMessage;
+use common::trace::Trace;
 use controller::load_balancer::Order;
 use controller::load_balancer::fleet::Fleet;
 use controller::load_balancer::health::Outcome;
@@ -58,7 +59,7 @@ fn order(number: usize, memory: u64, concurrency: u32) -> Order {
         trace_context: None,
     };
     let limits = ActionLimits { memory, concurrency, ..ActionLimitRanges::UPSTREAM.standard() };
-    Order { message, limits, partition: Partition::Managed }
+    Order { message, limits, partition: Partition::Managed, trace: Trace::default() }
 }
 
 fn book_and_free(fleet: &Fleet, order: &Order) {

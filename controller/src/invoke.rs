@@ -18,6 +18,7 @@ use common::entity::id::{ActivationId, TransactionId};
 use common::entity::identity::Right;
 use common::shutdown::Shutdown;
 use common::store::{IdentityRecord, StoreError};
+use common::trace::Trace;
 use serde_json::value::RawValue;
 
 use self::primitive::Primitive;
@@ -39,6 +40,8 @@ pub struct Invocation<'a> {
     pub key: &'a str,
     /// The request.
     pub transid: &'a TransactionId,
+    /// Where in its trace it is.
+    pub trace: &'a Trace,
     /// An object; for a component also an array.
     pub payload: &'a RawValue,
     /// How long to wait for the result; none: not at all.

@@ -36,6 +36,7 @@ use common::shutdown::Shutdown;
 use common::store::cache::{EntityCache, IdentityCache};
 use common::store::seal::Secret;
 use common::store::{ActivationStore, ArtifactStore, Certainty, EntityKind, SubjectStore};
+use common::trace::Tracer;
 use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -155,7 +156,9 @@ pub struct Controller {
 ///
 /// `shutdown` ends acknowledgements too, so it is to be requested after [`Controller::drain`].
 pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Controller> {
-    parts.events = parts.events.by(&format!("controller{}", parts.id.name));
+    let name = format!("controller{}", parts.id.name);
+    parts.events = parts.events.by(&name);
+    let tracer = Tracer::start(&parts.config.tracing.otlp, "controller", &name, &shutdown)?;
     metrics::started(&parts.registry, &parts.id.name)?;
     shared::watch_journal(&parts.registry, "controller", &parts.journal)?;
     let metrics = BalancerMetrics::register(&parts.registry, &parts.id.name)?;
@@ -271,6 +274,7 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         balancer,
         http_metrics: HttpMetrics::register(&registry)?,
         authentication: metrics::authentication(&registry)?,
+        tracer,
         clock,
         build,
         readiness,

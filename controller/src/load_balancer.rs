@@ -22,6 +22,7 @@ use common::entity::limits::ActionLimits;
 use common::journal::JournalError;
 use common::message::ack::AckResult;
 use common::message::activation::ActivationMessage;
+use common::trace::Trace;
 use tokio::sync::oneshot;
 
 use self::schedule::Partition;
@@ -35,6 +36,8 @@ pub struct Order {
     pub limits: ActionLimits,
     /// Whose image it runs in.
     pub partition: Partition,
+    /// Where in its trace it is.
+    pub trace: Trace,
 }
 
 /// Why an order was not taken.

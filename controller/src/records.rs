@@ -14,6 +14,7 @@ use common::entity::id::ActivationId;
 use common::events::Events;
 use common::journal::{Abandoned, Journal, JournalError, OpenEntry};
 use common::record::{Wish, writer::RecordWriter};
+use common::trace::Trace;
 use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
@@ -78,14 +79,14 @@ impl Records {
 
     /// Ends an activation that was opened: whoever waits for it may be answered after this. Its record is
     /// stored, unless nobody wants it. Waits while the store is behind.
-    pub async fn store(&self, record: Activation, wish: &Wish) {
+    pub async fn store(&self, record: Activation, wish: &Wish, trace: &Trace) {
         let id = record.head.activation_id;
         let text = serde_json::to_vec(&record).expect("a record serializes to JSON");
         if let Err(error) = self.journal.outcome(id, Bytes::from(text)) {
             warn!(activation.id = %id, "the journal cannot be written: {error}");
         }
         if wish.is_stored(record.response.status, &self.levels) {
-            self.writer.store(record).await;
+            self.writer.store(record, trace).await;
         } else {
             self.writer.skip(id).await;
         }
@@ -126,7 +127,7 @@ impl Records {
     async fn finish(&self, begun: Begun, known: Option<&[u8]>) {
         let Begun { mut head, wish } = begun;
         if let Some(Ok(record)) = known.map(serde_json::from_slice::<Activation>) {
-            return self.store(record, &wish).await;
+            return self.store(record, &wish, &Trace::default()).await;
         }
         let components: Vec<ActivationId> =
             known.and_then(|text| serde_json::from_slice(text).ok()).unwrap_or_default();
@@ -135,7 +136,7 @@ impl Records {
         head.duration = Some(now.since(head.start));
         let response = Response::error(Status::WhiskError, INTERRUPTED);
         let logs = components.iter().map(ToString::to_string).collect();
-        self.store(Activation { head, response, logs }, &wish).await;
+        self.store(Activation { head, response, logs }, &wish, &Trace::default()).await;
     }
 
     /// Who measures is told of what has ended.

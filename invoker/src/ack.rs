@@ -13,6 +13,7 @@ use common::entity::id::InvokerId;
 use common::message::ack::{Ack, AckResult};
 use common::message::activation::ActivationMessage;
 use common::shutdown::Shutdown;
+use common::trace::Trace;
 use futures::FutureExt;
 use prometheus::Histogram;
 use tokio::time::Instant;
@@ -34,40 +35,40 @@ impl AckSender {
     }
 
     /// The result; the slot is still taken. Only for a caller that waits.
-    pub fn result(&self, message: &ActivationMessage, record: &Activation) {
+    pub fn result(&self, message: &ActivationMessage, record: &Activation, trace: &Trace) {
         let response = AckResult::Record(Box::new(record.clone()));
-        self.send(message, Ack::Result { transid: message.transid.clone(), response });
+        self.send(message, Ack::Result { transid: message.transid.clone(), response }, trace);
     }
 
     /// The slot is free.
-    pub fn completion(&self, message: &ActivationMessage, status: Status) {
+    pub fn completion(&self, message: &ActivationMessage, status: Status, trace: &Trace) {
         let ack = Ack::Completion {
             transid: message.transid.clone(),
             activation_id: message.activation_id,
             is_system_error: status == Status::WhiskError,
             instance: self.instance.clone(),
         };
-        self.send(message, ack);
+        self.send(message, ack, trace);
     }
 
     /// Both. Who does not wait gets the id alone.
-    pub fn combined(&self, message: &ActivationMessage, record: &Activation) {
-        self.both(message, record, record.response.status == Status::WhiskError);
+    pub fn combined(&self, message: &ActivationMessage, record: &Activation, trace: &Trace) {
+        self.both(message, record, record.response.status == Status::WhiskError, trace);
     }
 
     /// Both, of an activation that an earlier run did not end: whatever came of it says nothing of how this
     /// invoker is.
     pub fn recovered(&self, message: &ActivationMessage, record: &Activation) {
-        self.both(message, record, false);
+        self.both(message, record, false, &Trace::default());
     }
 
-    fn both(&self, message: &ActivationMessage, record: &Activation, is_system_error: bool) {
+    fn both(&self, message: &ActivationMessage, record: &Activation, is_system_error: bool, trace: &Trace) {
         let response = match message.blocking {
             true => AckResult::Record(Box::new(Activation { logs: Vec::new(), ..record.clone() })),
             false => AckResult::Id(message.activation_id),
         };
         let (transid, instance) = (message.transid.clone(), self.instance.clone());
-        self.send(message, Ack::Combined { transid, response, is_system_error, instance });
+        self.send(message, Ack::Combined { transid, response, is_system_error, instance }, trace);
     }
 
     /// Both, of an activation whose record is stored: whoever waits reads it.
@@ -78,11 +79,17 @@ impl AckSender {
             is_system_error: false,
             instance: self.instance.clone(),
         };
-        self.send(message, ack);
+        self.send(message, ack, &Trace::default());
     }
 
-    fn send(&self, message: &ActivationMessage, ack: Ack) {
+    fn send(&self, message: &ActivationMessage, ack: Ack, trace: &Trace) {
         let topic = Topic::completed(&message.root_controller_index.name);
+        let mut sending = trace.producer("send acknowledgement");
+        if let Some(span) = sending.recorded() {
+            span.set("messaging.system", self.bus.system())
+                .set("messaging.operation.type", "send")
+                .set("messaging.destination.name", topic.to_string());
+        }
         let (bus, id) = (self.bus.clone(), message.activation_id);
         let (seconds, begun) = (self.seconds.clone(), Instant::now());
         let mut work = Box::pin(async move {
@@ -95,6 +102,7 @@ impl AckSender {
             };
             seconds.observe(begun.elapsed().as_secs_f64());
             if let Err(error) = sent {
+                sending.fail("it was not sent");
                 error!(activation.id = %id, "an acknowledgement was not sent: {error}");
             }
         });

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use common::bus::Topic;
 use common::clock::{Clock, Millis};
 use common::config::Config;
 use common::entity::encryption::Ciphers;
@@ -11,6 +12,7 @@ use common::journal::Journal;
 use common::manifest::Manifest;
 use common::shutdown::Shutdown;
 use common::store::ActivationStore;
+use common::trace::Tracer;
 
 use crate::ack::AckSender;
 use crate::actions::Actions;
@@ -57,6 +59,10 @@ pub struct Context {
     pub metrics: InvokerMetrics,
     /// Who measures is told of what has ended.
     pub events: Events,
+    /// Takes up the traces that orders carry.
+    pub tracer: Tracer,
+    /// The topic that orders come from, and what it is a topic of: for traces.
+    pub source: (Topic, &'static str),
 }
 
 impl Context {

@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::job::Job;
 use crate::pool::Pool;
 use crate::proxy::activation;
+use crate::traced::Traced;
 use common::record;
 use common::store::Certainty;
 use common::telemetry::span;
@@ -85,6 +86,8 @@ fn take(delivery: Box<dyn Delivery>, context: &Arc<Context>, pool: &Arc<Pool>) {
 pub fn submit(message: ActivationMessage, at: Millis, context: &Arc<Context>, pool: &Arc<Pool>, span: &Span) {
     let arriving = pool.arriving();
     let of_job = span.clone();
+    let (topic, system) = &context.source;
+    let traced = Traced::begin(&context.tracer, &message, topic.as_str(), system);
     let (message, context, pool) = (Arc::new(message), context.clone(), pool.clone());
     let tasks = context.tasks.clone();
     let mut work = Box::pin(async move {
@@ -93,16 +96,19 @@ pub fn submit(message: ActivationMessage, at: Millis, context: &Arc<Context>, po
         if at < context.started && is_done(&message, &context).await {
             return;
         }
+        let resolving = traced.trace().span("resolve action");
         let executable = context.actions.resolve(&message).await;
+        drop(resolving);
         // Compiled before it asks for a container, which would only wait.
         if let Ok(executable) = &executable
             && executable.preparation.get().is_none()
         {
+            let _preparing = traced.trace().span("prepare code");
             let begun = context.clock.now();
             match context.compiler.code(&context.actions, executable, Some(&pool)).await {
                 Ok(_) => {}
                 Err(NoCode::Answer(response)) => {
-                    let job = Job::new(message, executable.clone(), of_job);
+                    let job = Job::new(message, executable.clone(), of_job, traced);
                     return activation::answer_uncompiled(&context, &job, begun, response).await;
                 }
                 Err(NoCode::Stopping) => return,
@@ -110,10 +116,11 @@ pub fn submit(message: ActivationMessage, at: Millis, context: &Arc<Context>, po
         }
         match executable {
             Ok(executable) if context.clock.now() > deadline(at, executable.time_limit(), &context) => {
-                fail(&context, &message, Response::error(Status::WhiskError, TOO_LATE)).await;
+                let response = Response::error(Status::WhiskError, TOO_LATE);
+                fail(&context, &message, &traced, response).await;
             }
-            Ok(executable) => pool.submit(Job::new(message, executable, of_job)),
-            Err(response) => fail(&context, &message, response).await,
+            Ok(executable) => pool.submit(Job::new(message, executable, of_job, traced)),
+            Err(response) => fail(&context, &message, &traced, response).await,
         }
     });
     let begun = span.in_scope(|| work.as_mut().now_or_never());
@@ -157,16 +164,17 @@ pub async fn is_done(message: &ActivationMessage, context: &Context) -> bool {
 }
 
 /// Ends an activation whose action could not be had.
-async fn fail(context: &Context, message: &ActivationMessage, response: Response) {
+async fn fail(context: &Context, message: &ActivationMessage, traced: &Traced, response: Response) {
+    traced.ended(response.status, false);
     let record = record::fallback(message, context.clock.now(), response);
     let text = serde_json::to_vec(&record).expect("a record serializes");
     if let Err(error) = context.journal.outcome(message.activation_id, text.into()) {
         error!(activation.id = %message.activation_id, "the journal cannot be written: {error}");
     }
-    context.acks.combined(message, &record);
+    context.acks.combined(message, &record, traced.trace());
     context.metrics.ended(record.response.status);
     if record::is_stored(message, record.response.status, &context.config.activation) {
-        context.records.store(record).await;
+        context.records.store(record, traced.trace()).await;
     } else {
         context.records.skip(message.activation_id).await;
     }

@@ -21,6 +21,7 @@ use tracing::Span;
 use crate::compile::Code;
 use crate::container::Pull;
 use crate::pool::decide::{Owner, Want, Wanting};
+use crate::traced::Traced;
 
 /// An action that can be run here: what is decided once for all its activations.
 #[derive(Debug)]
@@ -86,6 +87,8 @@ pub struct Job {
     pub executable: Arc<Executable>,
     /// What its log lines belong to.
     pub span: Span,
+    /// Its place in its trace.
+    pub traced: Traced,
     /// The initialization that was done for it, on a cold start.
     pub initialization: Option<Initialization>,
     /// When it could be run.
@@ -120,7 +123,12 @@ pub struct Initialization {
 
 impl Job {
     /// A job of that order, whose log lines belong to that span.
-    pub fn new(message: Arc<ActivationMessage>, executable: Arc<Executable>, span: Span) -> Self {
+    pub fn new(
+        message: Arc<ActivationMessage>,
+        executable: Arc<Executable>,
+        span: Span,
+        traced: Traced,
+    ) -> Self {
         let owner =
             Owner { namespace: message.user.namespace.name.as_str().into(), action: executable.digest };
         let limits = &executable.action.limits;
@@ -130,7 +138,7 @@ impl Job {
             memory_mb: limits.memory,
             max_concurrent: limits.concurrency.max(1),
         };
-        Self { message, executable, span, initialization: None, arrived: Instant::now(), want }
+        Self { message, executable, span, traced, initialization: None, arrived: Instant::now(), want }
     }
 
     /// Arguments for `/run` and environment for `/init`: the named ones go to the environment, as text.
@@ -260,7 +268,7 @@ mod tests {
         // Through text, as over the bus.
         let message: ActivationMessage = serde_json::from_str(&text.to_string()).unwrap();
         let executable = Executable::new(action, "i".into(), Pull::Never, true);
-        Job::new(Arc::new(message), Arc::new(executable), Span::none())
+        Job::new(Arc::new(message), Arc::new(executable), Span::none(), Traced::default())
     }
 
     #[test]

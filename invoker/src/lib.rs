@@ -20,6 +20,7 @@ pub mod recovery;
 pub mod response;
 #[cfg(feature = "distributed")]
 pub mod server;
+pub mod traced;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use common::shutdown::Shutdown;
 use common::store::cache::EntityCache;
 use common::store::{ActivationStore, ArtifactStore, Certainty, EntityKind};
 use common::telemetry::span::System;
+use common::trace::Tracer;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{Instrument, error};
@@ -59,6 +61,9 @@ const CACHED_ACTIONS: usize = 10_000;
 const HEARD: Duration = Duration::from_secs(1);
 /// How long records may take to be stored at the end; what is not stays in the journal.
 const FLUSH: Duration = Duration::from_secs(10);
+
+/// How long the last traces may take to be sent.
+const LAST_TRACES: Duration = Duration::from_secs(3);
 
 /// What an invoker is made of.
 pub struct Parts {
@@ -109,13 +114,18 @@ pub struct Invoker {
     feeding: Shutdown,
     tasks: Shutdown,
     writer: JoinHandle<()>,
+    /// What sends traces.
+    traces: Shutdown,
 }
 
 impl Invoker {
     /// Starts it: removes what earlier runs left, takes up what they had accepted, then takes orders.
     pub async fn start(parts: Parts) -> anyhow::Result<Self> {
-        let tasks = Shutdown::new();
+        let (tasks, traces) = (Shutdown::new(), Shutdown::new());
         let feeding = tasks.child();
+        let name = format!("invoker{}", parts.instance.instance);
+        let tracer = Tracer::start(&parts.config.tracing.otlp, "invoker", &name, &traces)?;
+        let topic = Topic::invoker(parts.instance.instance);
         // Orders name revisions, so that nothing has to be heard of changes.
         let cache = EntityCache::new(
             parts.artifacts.clone(),
@@ -168,13 +178,14 @@ impl Invoker {
             patience: parts.patience,
             tasks: tasks.clone(),
             metrics: parts.metrics,
-            events: parts.events.by(&format!("invoker{}", parts.instance.instance)),
+            events: parts.events.by(&name),
+            tracer,
+            source: (topic.clone(), parts.bus.system()),
         });
         let pool = Pool::new(context.clone(), prefix);
         for run in parts.abandoned {
             recovery::recover(run, &context, &pool).await;
         }
-        let topic = Topic::invoker(parts.instance.instance);
         let feed = Arc::new(Feed { context: context.clone(), pool: pool.clone() });
         let feed = parts.bus.subscribe(&topic, topic.as_str(), feed).await.context("the invoker's topic")?;
         let (enabled, wants_work) = watch::channel(true);
@@ -183,7 +194,18 @@ impl Invoker {
         let pings = feeding.spawn("pings", pings);
         let keeping = pool.clone().keep_stem_cells(feeding.clone());
         feeding.spawn("stem cells", keeping.instrument(System::InvokerWarmup.span()));
-        Ok(Self { context, pool, feed: Some(feed), enabled, pings, is_silent: false, feeding, tasks, writer })
+        Ok(Self {
+            context,
+            pool,
+            feed: Some(feed),
+            enabled,
+            pings,
+            is_silent: false,
+            feeding,
+            tasks,
+            writer,
+            traces,
+        })
     }
 
     /// Whether it says that it wants work. What comes none the less is run.
@@ -222,7 +244,7 @@ impl Invoker {
     /// container runtime removes what it made. Returns whether nothing is left over. The journal is the
     /// caller's to close, once the bus knows what was accepted.
     pub async fn drain(self, grace: Duration) -> bool {
-        let Self { context, pool, feed, enabled, feeding, tasks, writer, is_silent, .. } = self;
+        let Self { context, pool, feed, enabled, feeding, tasks, writer, is_silent, traces, .. } = self;
         context.patience.request();
         drop(feed);
         let mut clean = feeding.finish(Duration::from_secs(5)).await;
@@ -234,6 +256,8 @@ impl Invoker {
         drop(context);
         tasks.request();
         clean &= tokio::time::timeout(FLUSH, writer).await.is_ok();
+        // A collector that does not answer keeps nobody.
+        traces.finish(LAST_TRACES).await;
         // What belongs to the number, such as the network, is another's if the number is.
         let closed = match is_silent {
             false => runtime.close().await,

@@ -109,6 +109,7 @@ impl Pool {
         if self.draining.load(Ordering::SeqCst) {
             return;
         }
+        job.traced.waits();
         let outcome = self.state().submit(job);
         match outcome {
             Ok(effects) => self.carry_out(effects),
@@ -145,6 +146,7 @@ impl Pool {
     /// A job comes back from a container that could not run it.
     pub fn returned(self: &Arc<Self>, job: Job) {
         self.context.metrics.rescheduled.inc();
+        job.traced.waits();
         self.change(|state| state.returned(job));
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use common::entity::activation::Response;
 use common::telemetry::span::System;
+use common::trace::Open;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -149,11 +150,19 @@ impl Driver {
             Origin::StemCell(plan) => (Request::of_stem_cell(&plan), vec![]),
         };
         let is_stem_cell = waiting.is_empty();
+        let mut making = waiting.first().map_or_else(Open::default, |job| {
+            job.traced.is_served();
+            job.traced.trace().span("create container")
+        });
+        if let Some(span) = making.recorded() {
+            span.set("container.image.name", request.image().to_owned());
+        }
         let span = waiting.first().map_or_else(|| System::InvokerWarmup.span(), |job| job.span.clone());
         let work = async move {
             let begun = Instant::now();
             match shell::create(&context, &name, request).await {
                 Ok(shell) => {
+                    drop(making);
                     let took = begun.elapsed();
                     context.metrics.creation.observe(took.as_secs_f64());
                     let duration_ms = took.as_millis() as u64;
@@ -164,6 +173,7 @@ impl Driver {
                     context.metrics.creation_failed.inc();
                     let response = response::of_create(&error);
                     let error = anyhow::Error::from(error);
+                    making.fail("the container could not be made");
                     warn!(container.name = name, "container {name} could not be made: {error:#}");
                     match is_stem_cell {
                         true => (Event::NotPrewarmed, None),

@@ -15,6 +15,7 @@ use crate::pool::Pool;
 use crate::response::ABNORMAL_RUN;
 use common::record;
 use common::telemetry::span;
+use common::trace::Trace;
 
 /// Finishes what an earlier run left. Its journal goes once this one holds what was open.
 pub async fn recover(mut abandoned: Abandoned, context: &Arc<Context>, pool: &Arc<Pool>) {
@@ -80,7 +81,7 @@ async fn finish(message: &ActivationMessage, entry: OpenEntry, context: &Context
     }
     context.acks.recovered(message, &record);
     if record::is_stored(message, record.response.status, &context.config.activation) {
-        context.records.store(record).await;
+        context.records.store(record, &Trace::default()).await;
     } else {
         context.records.skip(id).await;
     }

@@ -11,6 +11,7 @@ mod container_site;
 use std::time::Duration;
 
 use common::entity::id::ActivationId;
+use common::trace::Trace;
 use container_site::{LIMITS, LONG, Live, NODEJS, Site};
 use invoker::container::client::CallError;
 use invoker::container::{ContainerSpec, EndCause};
@@ -99,7 +100,10 @@ async fn a_suspended_container_stands_still(site: &Site) {
         assert_eq!(live.run(json!({ "word": "" })).await.status, 200);
         live.client.close();
         live.container.suspend().await.unwrap();
-        let answer = live.client.run(Live::body(json!({})), Duration::from_millis(300), LIMITS).await;
+        let answer = live
+            .client
+            .run(Live::body(json!({})), Duration::from_millis(300), LIMITS, &Trace::default())
+            .await;
         assert!(matches!(answer, Err(CallError::Timeout)), "{answer:?}");
         live.container.resume().await.unwrap();
         assert_eq!(live.run(json!({ "word": "" })).await.status, 200);
@@ -117,7 +121,7 @@ async fn memory_is_limited(site: &Site) {
             "import time\ndef main(args):\n  x = bytearray(600 << 20)\n  time.sleep(60)\n  return {}\n",
         )
         .await;
-    let answer = live.client.run(Live::body(json!({})), LONG, LIMITS).await;
+    let answer = live.client.run(Live::body(json!({})), LONG, LIMITS, &Trace::default()).await;
     assert!(!matches!(&answer, Ok(answer) if answer.status == 200), "{answer:?}");
     assert_eq!(live.container.cause_of_end(LONG).await, EndCause::OutOfMemory);
     live.destroy().await;
@@ -128,7 +132,7 @@ async fn memory_can_be_taken_away(site: &Site) {
     let live = site.live("smaller", 256, code).await;
     assert_eq!(live.run(json!({})).await.status, 200);
     live.container.shrink(128, 64).await.unwrap();
-    let answer = live.client.run(Live::body(json!({})), LONG, LIMITS).await;
+    let answer = live.client.run(Live::body(json!({})), LONG, LIMITS, &Trace::default()).await;
     assert!(!matches!(&answer, Ok(answer) if answer.status == 200), "{answer:?}");
     assert_eq!(live.container.cause_of_end(LONG).await, EndCause::OutOfMemory);
     live.destroy().await;
@@ -137,7 +141,8 @@ async fn memory_can_be_taken_away(site: &Site) {
 async fn what_hangs_is_still_running(site: &Site) {
     let live =
         site.live("hangs", 256, "import time\ndef main(args):\n  time.sleep(600)\n  return {}\n").await;
-    let answer = live.client.run(Live::body(json!({})), Duration::from_millis(200), LIMITS).await;
+    let answer =
+        live.client.run(Live::body(json!({})), Duration::from_millis(200), LIMITS, &Trace::default()).await;
     assert!(matches!(answer, Err(CallError::Timeout)), "{answer:?}");
     assert_eq!(live.container.cause_of_end(Duration::from_millis(100)).await, EndCause::Running);
     live.destroy().await;

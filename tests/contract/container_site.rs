@@ -9,6 +9,7 @@ use bytes::Bytes;
 use common::clock::SystemClock;
 use common::entity::id::ActivationId;
 use common::shutdown::Shutdown;
+use common::trace::Trace;
 use invoker::container::client::{Answer, ResponseLimits, RuntimeClient};
 use invoker::container::docker::{DockerConfig, DockerRuntime, daemon};
 use invoker::container::process::{ProcessConfig, ProcessRuntime};
@@ -136,7 +137,7 @@ impl Site {
         let logs = LogCollector::new(source, container.log_framing(), Arc::new(SystemClock), &self.tasks);
         let client = RuntimeClient::new(container.address());
         let init = json!({"value": {"name": "a", "main": "main", "code": code, "binary": false, "env": {}}});
-        let answer = client.init(init.to_string().into(), LONG, LIMITS).await.unwrap();
+        let answer = client.init(init.to_string().into(), LONG, LIMITS, &Trace::default()).await.unwrap();
         assert_eq!(answer.status, 200, "{answer:?}");
         Live { container, client, logs }
     }
@@ -162,7 +163,7 @@ impl Live {
 
     /// Runs, and expects an answer.
     pub async fn run(&self, value: Value) -> Answer {
-        self.client.run(Self::body(value), LONG, LIMITS).await.unwrap()
+        self.client.run(Self::body(value), LONG, LIMITS, &Trace::default()).await.unwrap()
     }
 
     /// The log of the run that gave this answer.

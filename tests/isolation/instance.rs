@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::clock::SystemClock;
 use common::shutdown::Shutdown;
+use common::trace::Trace;
 use invoker::container::client::{Answer, ResponseLimits, RuntimeClient};
 use invoker::container::docker::firewall::Isolation;
 use invoker::container::docker::{DockerConfig, DockerRuntime};
@@ -85,13 +86,16 @@ impl Instance {
 impl Live {
     /// Initializes it.
     pub async fn init(&self, value: Value) -> Answer {
-        self.client.init(json!({ "value": value }).to_string().into(), LONG, LIMITS).await.unwrap()
+        self.client
+            .init(json!({ "value": value }).to_string().into(), LONG, LIMITS, &Trace::default())
+            .await
+            .unwrap()
     }
 
     /// Runs it; what it answers.
     pub async fn run(&self, value: &Value) -> Value {
         let body = json!({"value": value, "activation_id": "0", "deadline": "0"});
-        match self.client.run(body.to_string().into(), LONG, LIMITS).await {
+        match self.client.run(body.to_string().into(), LONG, LIMITS, &Trace::default()).await {
             Ok(answer) => serde_json::from_slice(&answer.body).unwrap(),
             Err(error) => json!({"succeeded": false, "how": format!("{error:?}")}),
         }

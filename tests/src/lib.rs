@@ -31,6 +31,7 @@ pub mod doctor;
 pub mod fixtures;
 pub mod guard;
 pub mod namespace;
+pub mod otlp;
 pub mod pki;
 pub mod place;
 pub mod platform;

@@ -8,7 +8,7 @@ use crate::tree::{self, File};
 const LINES: usize = 600;
 
 /// A foreign library and the places that may name it, as beginnings of paths.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("bollard", &["invoker/src/container/docker", "xtask/", "tests/"]),
     ("sqlx", &["common/src/store", "tests/"]),
     (
@@ -27,6 +27,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("rustls", &["common/src/tls.rs", "tests/"]),
     ("tokio_rustls", &["common/src/connection.rs", "common/src/tls.rs"]),
     ("rdkafka", &["common/src/bus/kafka", "tests/"]),
+    ("opentelemetry(_sdk|_proto)?", &["common/src/trace", "tests/"]),
 ];
 
 /// Decisions, which wait for nothing.

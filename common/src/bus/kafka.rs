@@ -167,6 +167,10 @@ impl KafkaBus {
 
 #[async_trait]
 impl MessageBus for KafkaBus {
+    fn system(&self) -> &'static str {
+        "kafka"
+    }
+
     async fn publish(&self, topic: &Topic, message: Bytes) -> Result<(), BusError> {
         if message.len() > self.max_message {
             return Err(BusError::TooLarge { topic: topic.to_string(), size: message.len() });

@@ -61,6 +61,10 @@ impl MemoryBus {
 
 #[async_trait]
 impl MessageBus for MemoryBus {
+    fn system(&self) -> &'static str {
+        "oxwhisk"
+    }
+
     async fn publish(&self, topic: &Topic, message: Bytes) -> Result<(), BusError> {
         let refused = |why: String| BusError::Refused { topic: topic.to_string(), why };
         if message.len() > self.max_message {

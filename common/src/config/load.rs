@@ -31,16 +31,21 @@ pub enum ConfigError {
     Invalid(Box<toml::de::Error>),
 }
 
-/// Upstream's plain variables and the keys they stand for.
-pub const PLAIN: [(&str, &[&str]); 5] = [
+/// Upstream's and OpenTelemetry's plain variables and the keys they stand for.
+pub const PLAIN: [(&str, &[&str]); 10] = [
     ("KAFKA_HOSTS", &["kafka", "hosts"]),
     ("LIMITS_ACTIONS_INVOKES_PERMINUTE", &["limits", "invocations-per-minute"]),
     ("LIMITS_ACTIONS_INVOKES_CONCURRENT", &["limits", "concurrent-invocations"]),
     ("LIMITS_TRIGGERS_FIRES_PERMINUTE", &["limits", "fires-per-minute"]),
     ("LIMITS_ACTIONS_SEQUENCE_MAXLENGTH", &["limits", "sequence-length"]),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", &["tracing", "otlp", "endpoint"]),
+    ("OTEL_EXPORTER_OTLP_HEADERS", &["tracing", "otlp", "headers"]),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", &["tracing", "otlp", "protocol"]),
+    ("OTEL_SERVICE_NAME", &["tracing", "otlp", "service-name"]),
+    ("OTEL_TRACES_SAMPLER_ARG", &["tracing", "otlp", "sample-rate"]),
 ];
 
-/// Defaults, then the `[whisk]` table of a file, then the environment.
+/// Defaults, then the `[whisk]` table of a file, then the environment: plain variables, over them `CONFIG_whisk_…`.
 pub fn load(
     file: Option<&Path>,
     environment: impl Iterator<Item = (String, String)>,
@@ -56,15 +61,16 @@ pub fn load(
     };
     // Whatever else the file holds is refused with the unknown keys.
     whisk.extend(root);
-    for (name, value) in environment {
-        if value.is_empty() {
-            continue;
-        }
+    let mut keyed = Vec::new();
+    for (name, value) in environment.filter(|(_, value)| !value.is_empty()) {
         if let Some((_, path)) = PLAIN.iter().find(|(plain, _)| *plain == name) {
             set(&mut whisk, &path.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>(), &value);
         } else if let Some(key) = name.strip_prefix("CONFIG_whisk_") {
-            set(&mut whisk, &key.split('_').map(kebab).collect::<Vec<_>>(), &value);
+            keyed.push((key.split('_').map(kebab).collect::<Vec<_>>(), value));
         }
+    }
+    for (path, value) in keyed {
+        set(&mut whisk, &path, &value);
     }
     Config::deserialize(Value::Table(whisk)).map_err(|error| ConfigError::Invalid(Box::new(error)))
 }
@@ -144,6 +150,11 @@ mod tests {
                 ("CONFIG_whisk_containerFactory_userImagesRegistry_credentials_user", "me"),
                 ("CONFIG_whisk_containerFactory_userImagesRegistry_credentials_password", "s3cret"),
                 ("KAFKA_HOSTS", "a:9092,b:9092"),
+                ("CONFIG_whisk_tracing_otlp_serviceName", "ours"),
+                ("OTEL_SERVICE_NAME", "theirs"),
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
+                ("OTEL_EXPORTER_OTLP_HEADERS", "a=b"),
+                ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
                 ("CONFIG_whisk_kafka_topics_userEvent_prefix", "ow."),
                 ("CONFIG_whisk_kafka_common_securityProtocol", "SASL_SSL"),
                 ("CONFIG_whisk_kafka_common_saslPassword", "007"),
@@ -172,6 +183,9 @@ mod tests {
         assert_eq!(config.postgres.password_file, Some(PathBuf::from("/run/secrets/postgres")));
         assert_eq!(config.postgres.retention, Duration::from_secs(7 * 86_400));
         assert_eq!(config.kafka.hosts, "a:9092,b:9092");
+        let otlp = &config.tracing.otlp;
+        assert_eq!((otlp.endpoint.as_str(), otlp.service_name.as_str()), ("http://collector:4318", "ours"));
+        assert_eq!((otlp.sample_rate, otlp.headers.0["a"].as_str()), (Fraction(0.25), "b"));
         assert_eq!(config.kafka.topics.user_event.prefix, "ow.");
         let common: Vec<_> = config.kafka.common.iter().collect();
         assert_eq!(

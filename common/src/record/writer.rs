@@ -16,6 +16,7 @@ use crate::journal::Journal;
 use crate::metrics::shared::RecordMetrics;
 use crate::store::{ActivationStore, Certainty, StoreError, Unstorable};
 use crate::telemetry::span::System;
+use crate::trace::{Open, Trace};
 
 /// Records in one write.
 const BATCH: usize = 256;
@@ -27,8 +28,8 @@ const RETRY: Duration = Duration::from_millis(250);
 const QUEUE: usize = 4096;
 
 enum Order {
-    /// A record, when it came, and the span of what it is stored for.
-    Store(Box<Activation>, Instant, Span),
+    /// A record, when it came, the span of what it is stored for, and that of its trace.
+    Store(Box<Activation>, Instant, Span, Open),
     Skip(ActivationId),
 }
 
@@ -53,8 +54,9 @@ impl RecordWriter {
 
     /// Stores a record, soon. Waits while the writer is behind. What is logged of the record belongs to the
     /// caller's span.
-    pub async fn store(&self, record: Activation) {
-        self.send(Order::Store(Box::new(record), Instant::now(), Span::current())).await;
+    pub async fn store(&self, record: Activation, trace: &Trace) {
+        let open = trace.span("record");
+        self.send(Order::Store(Box::new(record), Instant::now(), Span::current(), open)).await;
     }
 
     /// Tells the journal that this activation gets no record.
@@ -90,20 +92,25 @@ async fn write(
         let mut ids = Vec::with_capacity(batch.len());
         let (mut records, mut spans) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
         let mut handed_over = Vec::with_capacity(batch.len());
+        let mut traced = Vec::with_capacity(batch.len());
         for order in batch.drain(..) {
             match order {
                 Order::Skip(id) => ids.push(id),
-                Order::Store(record, at, span) => {
+                Order::Store(record, at, span, open) => {
                     handed_over.push(at);
                     ids.push(record.head.activation_id);
                     records.push(*record);
                     spans.push(span);
+                    traced.push(open);
                 }
             }
         }
         for Unstorable { id, cause, replaced } in store_batch(&*store, certainty, &records).await {
             let place = records.iter().position(|record| record.head.activation_id == id);
             let _entered = place.map(|place| spans[place].enter());
+            if let Some(place) = place {
+                traced[place].fail("the record cannot be stored");
+            }
             match replaced {
                 true => {
                     error!(activation.id = %id, "the record of {id} cannot be stored; an error takes its place: {cause}")
@@ -114,6 +121,7 @@ async fn write(
             }
         }
         handed_over.into_iter().for_each(|at| metrics.stored(at));
+        drop(traced);
         if let Err(error) = journal.stored(&ids) {
             warn!(%error, "the journal cannot be told what is stored; the next start stores it again: {error}");
         }

@@ -10,6 +10,7 @@ use common::readiness::Readiness;
 use common::store::ActivationStore;
 use common::store::cache::IdentityCache;
 use common::store::seal::Secret;
+use common::trace::Tracer;
 use prometheus::Histogram;
 
 use crate::entities::actions::Actions;
@@ -59,6 +60,8 @@ pub struct App {
     pub authentication: Histogram,
     /// Counters of responses.
     pub http_metrics: HttpMetrics,
+    /// Begins traces and takes them up.
+    pub tracer: Tracer,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// The day it was built.

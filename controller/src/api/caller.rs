@@ -18,6 +18,7 @@ use common::entity::identity::{AuthKey, KEY_LENGTH};
 use common::entity::name::EntityName;
 use common::operator;
 use common::store::{IdentityRecord, seal};
+use common::trace::Trace;
 use futures::future::LocalBoxFuture;
 use tokio::time::Instant;
 
@@ -31,6 +32,8 @@ pub struct Caller {
     pub identity: Arc<IdentityRecord>,
     /// The request.
     pub transid: TransactionId,
+    /// Where in its trace it is.
+    pub trace: Trace,
     key: String,
 }
 
@@ -61,13 +64,16 @@ impl FromRequest for Caller {
         let credentials = credentials(request.headers());
         let app = request.app_data::<web::Data<App>>().cloned();
         let transid = request.extensions().get::<TransactionId>().cloned();
+        let trace = trace_of(request);
         Box::pin(async move {
             let app = app.expect("every server has an app");
             let transid = transid.expect("the frame gives every request an id");
+            let authenticating = trace.span("authenticate");
             let found = find(&app, credentials).await;
             app.authentication.observe(begun.elapsed().as_secs_f64());
+            drop(authenticating);
             let (identity, key) = found?;
-            Ok(Self { identity, transid, key })
+            Ok(Self { identity, transid, trace, key })
         })
     }
 }
@@ -83,6 +89,11 @@ async fn find(
         return Err(ApiError::BadCredentials);
     }
     Ok((identity, key))
+}
+
+/// Where in its trace a request is.
+pub fn trace_of(request: &HttpRequest) -> Trace {
+    request.extensions().get::<Trace>().cloned().unwrap_or_default()
 }
 
 /// Whether a request comes from the operator of this controller.

@@ -15,6 +15,7 @@ use common::entity::id::ActivationId;
 use common::entity::identity::Right;
 use common::entity::trigger::{Link, RuleStatus, Trigger};
 use common::telemetry::span;
+use common::trace::Trace;
 use futures::{StreamExt, stream};
 use serde_json::value::RawValue;
 use tracing::{Instrument, debug, error};
@@ -32,13 +33,15 @@ use crate::invoke::{Invocation, Outcome};
 /// `POST …/triggers/{name}`
 pub async fn fire(
     app: web::Data<App>,
-    caller: Caller,
+    mut caller: Caller,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let fqn = Place::of(&request, &caller)?.simple()?;
+    let authorizing = caller.trace.span("authorize");
     app.entitlement.charge_fire(&caller.identity)?;
     check_action(&app, &caller, Right::Activate, &fqn).await?;
+    drop(authorizing);
     let allowed = payload_size(&app.config, &caller.identity.limits).bytes();
     let body =
         body::read_at_most(request.headers(), &mut payload.into_inner(), allowed, app.body_timeout()).await?;
@@ -58,9 +61,15 @@ pub async fn fire(
     let id = begun.head.activation_id;
     let (here, visit) = (app.clone(), app.gate.stay());
     let span = span::activation(&caller.transid, id, &fqn);
+    let mut firing = caller.trace.span("fire");
+    if let Some(span) = firing.recorded() {
+        span.set("faas.invoked_name", fqn.to_string()).set("faas.invocation_id", id.to_string());
+    }
+    caller.trace = firing.trace().clone();
     let work = async move {
         let logs = set_off(&here, &caller, &found.entity, &arguments).await;
-        here.records.store(trigger::record(begun.head, payload, logs), &begun.wish).await;
+        let record = trigger::record(begun.head, payload, logs);
+        here.records.store(record, &begun.wish, firing.trace()).await;
         drop((visit, room));
     };
     app.firing.tasks.spawn("fire", work.instrument(span));
@@ -91,12 +100,19 @@ async fn follow(app: &App, caller: &Caller, rule: &str, link: &Link, arguments: 
         return trigger::inactive(rule, link);
     }
     let _room = app.firing.rule().await;
-    match invoke(app, caller, link, arguments).await {
+    let mut following = caller.trace.span("rule");
+    if let Some(span) = following.recorded() {
+        span.set("rule", rule.to_owned());
+    }
+    match invoke(app, caller, following.trace(), link, arguments).await {
         Ok(id) => {
             debug!(activation.id = %id, "rule {rule} invoked {} as {id}", link.action);
             trigger::invoked(rule, link, id)
         }
-        Err(refusal) => refused(rule, link, refusal),
+        Err(refusal) => {
+            following.fail("the action was not invoked");
+            refused(rule, link, refusal)
+        }
     }
 }
 
@@ -104,11 +120,14 @@ async fn follow(app: &App, caller: &Caller, rule: &str, link: &Link, arguments: 
 async fn invoke(
     app: &App,
     caller: &Caller,
+    trace: &Trace,
     link: &Link,
     arguments: &RawValue,
 ) -> Result<ActivationId, ApiError> {
+    let authorizing = trace.span("authorize");
     app.entitlement.charge_invocation(&caller.identity)?;
     check_action(app, caller, Right::Activate, &link.action).await?;
+    drop(authorizing);
     let allowed = payload_size(&app.config, &caller.identity.limits).bytes();
     let size = arguments.get().len() as u64;
     if size > allowed {
@@ -120,6 +139,7 @@ async fn invoke(
         caller: &caller.identity,
         key: caller.key(),
         transid: &caller.transid,
+        trace,
         payload: arguments,
         wait: None,
         cause: None,

@@ -10,16 +10,17 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW,
-    CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+    CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT, WWW_AUTHENTICATE,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use common::config::http::HttpLimits;
 use common::connection::Activity;
 use common::entity::id::TransactionId;
 use common::entity::json;
 use common::telemetry::span;
+use common::trace::Open;
 use serde::Serialize;
 use tokio::time::Instant;
 use tracing::{Instrument, debug, error, warn};
@@ -77,13 +78,55 @@ pub async fn frame(
     let method = request.method().clone();
     let accept = Accept::of(request.headers());
     let span = span::transaction(&transid);
+    let mut traced = trace(&app, &mut request, is_api);
     let response = inside(&app, request, next, is_api).instrument(span.clone()).await?;
     let _entered = span.entered();
     let response = finish(response, &transid, accept, is_api);
     let status = response.status();
     app.http_metrics.answered(method.as_str(), status.as_str(), started.elapsed().as_secs_f64());
     debug!(status = status.as_u16(), "{method} {} {}", response.request().path(), status.as_u16());
+    if let Some(span) = traced.recorded() {
+        describe(span, response.request(), status, &transid);
+    }
     Ok(response)
+}
+
+/// Begins the span of a request to the API; what the request asks for is below it.
+fn trace(app: &App, request: &mut ServiceRequest, is_api: bool) -> Open {
+    if !is_api {
+        return Open::default();
+    }
+    let headers = request.headers();
+    let trace = app.tracer.request(|name| headers.get(name).and_then(|value| value.to_str().ok()));
+    let span = trace.server("HTTP");
+    if span.trace().is_active() {
+        request.extensions_mut().insert(span.trace().clone());
+    }
+    span
+}
+
+/// Says of a request what OpenTelemetry's conventions for HTTP want to be said.
+fn describe(span: &mut Open, request: &HttpRequest, status: StatusCode, transid: &TransactionId) {
+    let (method, code) = (request.method().to_string(), status.as_u16());
+    let route = request.match_pattern();
+    span.rename(route.as_ref().map_or_else(|| method.clone(), |route| format!("{method} {route}")));
+    span.set("http.request.method", method)
+        .set("url.path", request.path().to_owned())
+        .set("url.scheme", "http")
+        .set("http.response.status_code", i64::from(code))
+        .set("transid", transid.to_string());
+    if let Some(route) = route {
+        span.set("http.route", route);
+    }
+    if let Some(address) = request.peer_addr() {
+        span.set("client.address", address.ip().to_string());
+    }
+    if let Some(agent) = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()) {
+        span.set("user_agent.original", agent.to_owned());
+    }
+    if status.is_server_error() {
+        span.set("error.type", code.to_string()).fail("");
+    }
 }
 
 /// The id that the caller gave, or a new one. What asks for extra logging is for us only.

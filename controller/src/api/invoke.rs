@@ -38,8 +38,10 @@ pub async fn invoke(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let fqn = Place::of(&request, &caller)?.action()?;
+    let authorizing = caller.trace.span("authorize");
     app.entitlement.charge_invocation(&caller.identity)?;
     check_action(&app, &caller, Right::Activate, &fqn).await?;
+    drop(authorizing);
     let allowed = payload_size(&app.config, &caller.identity.limits).bytes();
     let body =
         body::read_at_most(request.headers(), &mut payload.into_inner(), allowed, app.body_timeout()).await?;
@@ -56,6 +58,7 @@ pub async fn invoke(
         caller: &caller.identity,
         key: caller.key(),
         transid: &caller.transid,
+        trace: &caller.trace,
         payload: &payload,
         wait: is_blocking.then_some(wait),
         cause: None,

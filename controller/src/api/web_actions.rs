@@ -29,6 +29,7 @@ use common::entity::id::TransactionId;
 use common::entity::identity::Right;
 use common::entity::json;
 use common::store::{IdentityRecord, StoreError};
+use common::trace::Trace;
 use serde_json::value::RawValue;
 
 use self::accept::Accept;
@@ -37,7 +38,7 @@ use self::path::{Extension, WebPath};
 use self::render::{Rendered, Unfit};
 use super::app::App;
 use super::body;
-use super::caller::Caller;
+use super::caller::{Caller, trace_of};
 use super::error::ApiError;
 use super::frame::{ANYBODY, Finished, Layout, REQUEST_HEADERS, refusal};
 use super::invoke::named;
@@ -58,6 +59,7 @@ struct Call<'a> {
     app: &'a App,
     request: &'a HttpRequest,
     transid: &'a TransactionId,
+    trace: Trace,
     owner: Arc<IdentityRecord>,
     action: Resolved,
     path: &'a WebPath<'a>,
@@ -101,15 +103,18 @@ async fn admit<'a>(
     if !action.action.entity.annotations.is_true(WEB_EXPORT) {
         return Err(ApiError::NotFound);
     }
+    let trace = trace_of(request);
+    let authorizing = trace.span("authorize");
     app.entitlement.charge_invocation(&owner)?;
     let (namespace, package) = (action.fqn.namespace(), action.fqn.path.package());
     let name = Some(action.fqn.name.as_str());
     let resource = Resource { namespace: &namespace, package: package.as_ref(), name };
     app.entitlement.check(&owner, Right::Activate, &resource).await?;
+    drop(authorizing);
     let allowed = payload_size(&app.config, &owner.limits).bytes();
     let body =
         body::read_at_most(request.headers(), &mut payload.into_inner(), allowed, app.body_timeout()).await?;
-    Ok(Call { app, request, transid, owner, action, path, body })
+    Ok(Call { app, request, transid, trace, owner, action, path, body })
 }
 
 /// Why there is no action is not told.
@@ -166,6 +171,7 @@ impl Call<'_> {
             caller: &self.owner,
             key: key.as_deref().unwrap_or_default(),
             transid: self.transid,
+            trace: &self.trace,
             payload: &payload,
             wait: Some(self.app.config.controller.activation.max_wait_for_blocking_activation),
             cause: None,

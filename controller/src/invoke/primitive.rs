@@ -22,6 +22,7 @@ use common::message::activation::ActivationMessage;
 use common::metrics::Marker;
 use common::shutdown::Shutdown;
 use common::store::{ActivationStore, StoreError};
+use common::trace::Trace;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
@@ -48,6 +49,7 @@ pub struct Started {
     namespace: EntityName,
     waiter: Option<Waiter>,
     wait: Option<Duration>,
+    trace: Trace,
     is_component: bool,
     begun: Instant,
 }
@@ -114,14 +116,15 @@ impl Primitive {
         let namespace = message.user.namespace.name.clone();
         debug!(activation.id = %id, action.fqn = %message.action, "invoking {} as {id}", message.action);
         let partition = self.partition(&action.exec);
-        let order = Order { message, limits: action.limits.clone(), partition };
+        let trace = invocation.trace.clone();
+        let order = Order { message, limits: action.limits.clone(), partition, trace: trace.clone() };
         let published = self.publishing.start();
         let outcome = self.balancer.publish(order).await;
         self.publishing.end(published, &outcome);
         match outcome {
             Ok(waiter) => {
                 let (wait, is_component) = (invocation.wait, invocation.cause.is_some());
-                Ok(Started { id, namespace, waiter, wait, is_component, begun })
+                Ok(Started { id, namespace, waiter, wait, trace, is_component, begun })
             }
             Err(error) => {
                 metrics.fail(begun);
@@ -133,6 +136,7 @@ impl Primitive {
     /// The record of what was started, or nothing if nobody waits for it or it does not come in time.
     pub async fn finish(&self, started: Started) -> Result<Option<Box<Activation>>, StoreError> {
         let (metrics, wait, begun) = (self.metrics(started.wait), started.wait, started.begun);
+        let _waiting = started.waiter.as_ref().map(|_| started.trace.span("wait"));
         let finished = self.wait(started).await;
         match &finished {
             Ok(None) if wait.is_some() => metrics.fail(begun),

@@ -13,6 +13,7 @@ use common::entity::parameters::Parameters;
 use common::journal::JournalError;
 use common::record::Wish;
 use common::store::IdentityRecord;
+use common::trace::Trace;
 
 use super::steps::{Form, Work};
 use crate::records::{Begun, Records};
@@ -93,7 +94,7 @@ impl Session {
     }
 
     /// Ends it, and stores its record. Its duration is the sum of the components'.
-    pub async fn close(self, response: Response) -> Box<Activation> {
+    pub async fn close(self, response: Response, trace: &Trace) -> Box<Activation> {
         let Self { records, begun: Begun { mut head, wish }, caller, limits, tally } = self;
         head.end = Some(records.now().max(head.start));
         head.duration = Some(tally.duration);
@@ -103,7 +104,7 @@ impl Session {
         }
         let logs = tally.ids.iter().map(ToString::to_string).collect();
         let record = Activation { head, response, logs };
-        records.store(record.clone(), &wish).await;
+        records.store(record.clone(), &wish, trace).await;
         records.events().ended(&record, (&*caller).into());
         Box::new(record)
     }

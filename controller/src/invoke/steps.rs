@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::entity::action::{Action, CONDUCTOR};
-use common::entity::activation::Activation;
+use common::entity::activation::{Activation, Status};
 use common::entity::exec::Exec;
 use common::entity::id::{ActivationId, TransactionId};
 use common::store::IdentityRecord;
 use common::telemetry::span;
+use common::trace::Trace;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::value::RawValue;
@@ -62,6 +63,8 @@ pub struct Origin {
     pub key: Arc<str>,
     /// The request, or the part of it that this is.
     pub transid: TransactionId,
+    /// Where in its trace this is.
+    pub trace: Trace,
 }
 
 /// Something that is to run.
@@ -116,6 +119,7 @@ impl Work {
             caller: invocation.caller.clone(),
             key: invocation.key.into(),
             transid: invocation.transid.clone(),
+            trace: invocation.trace.clone(),
         };
         let (action, payload) = (invocation.action.clone(), invocation.payload.to_owned());
         Self { action, origin, payload, cause: None, depth: 0, counts }
@@ -169,7 +173,11 @@ impl Invoke {
 
     /// Has a container run an action, whatever its annotations say, for a session.
     pub(super) async fn turn(&self, session: &mut Session, work: Work) -> Step {
-        let Work { action, origin: Origin { caller, key, transid }, payload, .. } = work;
+        let Work { action, origin: Origin { caller, key, transid, trace }, payload, .. } = work;
+        let mut component = trace.span("component");
+        if let Some(span) = component.recorded() {
+            span.set("faas.invoked_name", action.fqn.to_string()).set("transid", transid.to_string());
+        }
         let time_limit = Duration::from_millis(action.action.entity.limits.timeout);
         let span = span::transaction(&transid);
         let run = async {
@@ -178,6 +186,7 @@ impl Invoke {
                 caller: &caller,
                 key: &key,
                 transid: &transid,
+                trace: component.trace(),
                 payload: &payload,
                 wait: Some(time_limit + MARGIN),
                 cause: Some(session.id()),
@@ -227,21 +236,30 @@ impl Invoke {
     fn run(
         self: &Arc<Self>,
         form: Form,
-        work: Work,
+        mut work: Work,
         mut session: Session,
     ) -> BoxFuture<'static, Option<Finished>> {
         let me = self.clone();
         let span = span::activation(&work.origin.transid, session.id(), &work.action.fqn);
         async move {
             let (id, fqn) = (session.id(), &work.action.fqn);
+            let mut traced =
+                work.origin.trace.span(if form == Form::Composition { "composition" } else { "sequence" });
+            if let Some(span) = traced.recorded() {
+                span.set("faas.invoked_name", fqn.to_string()).set("faas.invocation_id", id.to_string());
+            }
             debug!(activation.id = %id, action.fqn = %fqn, "running {fqn} as {id}");
+            work.origin.trace = traced.trace().clone();
             let mut counts = work.counts;
             let response = if form == Form::Composition {
                 me.composition(&mut session, work, &mut counts).await?
             } else {
                 me.sequence(&mut session, work, &mut counts).await?
             };
-            Some(Finished { record: session.close(response).await, counts })
+            if response.status != Status::Success {
+                traced.fail(response.status.as_str());
+            }
+            Some(Finished { record: session.close(response, traced.trace()).await, counts })
         }
         .instrument(span)
         .boxed()

@@ -19,6 +19,7 @@ use common::entity::id::{ActivationId, ControllerId, TransactionId};
 use common::message::ack::{Ack, AckResult};
 use common::shutdown::Shutdown;
 use common::telemetry::span;
+use common::trace::Open;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -116,7 +117,16 @@ impl Dispatch {
         order: Order,
         booking: Option<Booking>,
     ) -> Result<Option<Waiter>, BalancerError> {
-        let Order { message, limits, .. } = order;
+        let Order { mut message, limits, trace, .. } = order;
+        let topic = Topic::invoker(invoker);
+        let mut sending = trace.producer("send order");
+        if let Some(span) = sending.recorded() {
+            span.set("messaging.system", self.bus.system())
+                .set("messaging.operation.type", "send")
+                .set("messaging.destination.name", topic.to_string())
+                .set("faas.invocation_id", message.activation_id.to_string());
+        }
+        message.trace_context = sending.trace().carried();
         let (waiter, wait) = match message.blocking {
             true => {
                 let (waiter, wait) = oneshot::channel();
@@ -138,7 +148,7 @@ impl Dispatch {
             return Err(BalancerError::NotJournalled(error));
         }
         self.in_flight.open(id, entry);
-        match self.metrics.bus.around(self.see_through(Topic::invoker(invoker), id, bytes.into())).await {
+        match self.metrics.bus.around(self.see_through(topic, id, bytes.into(), sending)).await {
             Ok(()) => {
                 self.metrics.published.inc();
                 Ok(wait)
@@ -162,11 +172,17 @@ impl Dispatch {
         }
     }
 
-    fn see_through(&self, topic: Topic, id: ActivationId, order: Bytes) -> SeenThrough {
+    fn see_through(&self, topic: Topic, id: ActivationId, order: Bytes, mut sending: Open) -> SeenThrough {
         let (bus, in_flight, aftermath) = (self.bus.clone(), self.in_flight.clone(), self.aftermath.clone());
         let ledger = self.ledger.clone();
         let work = async move {
             let sent = bus.publish(&topic, order).await;
+            if let Err(error) = &sent
+                && let Some(span) = sending.recorded()
+            {
+                span.fail(error.to_string());
+            }
+            drop(sending);
             if sent.is_err()
                 && let Some(entry) = in_flight.close(id)
             {

@@ -16,6 +16,7 @@ use common::entity::id::ActivationId;
 use common::journal::{Abandoned, Journal, JournalError};
 use common::message::activation::ActivationMessage;
 use common::record::{self, writer::RecordWriter};
+use common::trace::Trace;
 use tracing::{error, warn};
 
 use crate::records::Records;
@@ -78,7 +79,7 @@ impl Ledger {
         let result = result.and_then(|text| serde_json::from_slice(&text).ok());
         let presumed = record::presumed(&message, result, self.clock.now());
         if record::is_stored(&message, presumed.response.status, &self.levels) {
-            self.records.store(presumed).await;
+            self.records.store(presumed, &Trace::default()).await;
         } else {
             self.records.skip(id).await;
         }

@@ -113,8 +113,10 @@ impl Sharding {
 #[async_trait]
 impl LoadBalancer for Sharding {
     async fn publish(&self, order: Order) -> Result<Option<Waiter>, BalancerError> {
+        let scheduling = order.trace.span("schedule");
         let begun = Instant::now();
         let booking = self.supervisor.fleet.book(&order, |count| rand::rng().random_range(0..count));
+        drop(scheduling);
         self.dispatch.scheduled(begun);
         let booking = booking?;
         // Nothing waits between the booking and its entry in the book.

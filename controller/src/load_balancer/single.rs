@@ -79,8 +79,10 @@ impl Single {
 #[async_trait]
 impl LoadBalancer for Single {
     async fn publish(&self, order: Order) -> Result<Option<Waiter>, BalancerError> {
+        let scheduling = order.trace.span("schedule");
         let begun = Instant::now();
         let invoker = self.usable().await;
+        drop(scheduling);
         self.dispatch.scheduled(begun);
         let invoker = invoker?;
         self.dispatch.send(invoker, order, None).await
@@ -155,6 +157,7 @@ mod tests {
     use common::entity::name::{EntityName, Fqn};
     use common::message::ack::{Ack, AckResult};
     use common::message::activation::ActivationMessage;
+    use common::trace::Trace;
 
     async fn start(bus: &Arc<MemoryBus>, shutdown: &Shutdown) -> Arc<Single> {
         let metrics = BalancerMetrics::register(&prometheus::Registry::new(), "0").unwrap();
@@ -187,7 +190,8 @@ mod tests {
             cause: None,
             trace_context: None,
         };
-        Order { message, limits: ActionLimitRanges::UPSTREAM.standard(), partition: Partition::Managed }
+        let (limits, trace) = (ActionLimitRanges::UPSTREAM.standard(), Trace::default());
+        Order { message, limits, partition: Partition::Managed, trace }
     }
 
     fn invoker() -> InvokerId {

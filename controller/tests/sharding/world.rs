@@ -17,6 +17,7 @@ use common::message::ack::{Ack, AckResult};
 use common::message::activation::ActivationMessage;
 use common::message::ping::PingMessage;
 use common::shutdown::Shutdown;
+use common::trace::Trace;
 use controller::load_balancer::schedule::Partition;
 use controller::load_balancer::sharding::{Parts, Sharding};
 use controller::load_balancer::test_action::TRANSID;
@@ -95,7 +96,7 @@ pub fn order(name: &str, memory: u64, concurrency: u32) -> Order {
         trace_context: None,
     };
     let limits = ActionLimits { memory, concurrency, ..ActionLimitRanges::UPSTREAM.standard() };
-    Order { message, limits, partition: Partition::Managed }
+    Order { message, limits, partition: Partition::Managed, trace: Trace::default() }
 }
 
 impl World {

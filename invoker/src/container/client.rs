@@ -5,7 +5,8 @@
 //! after three seconds, since Node closes idle ones after five and a request must not meet the end.
 //! `/init` is tried until the container listens. `/run` starts user code, so it is sent again only while
 //! it is certain that no byte left. Bodies are read into bounded memory with or without a declared
-//! length (upstream's client reads chunked ones as no answer at all).
+//! length (upstream's client reads chunked ones as no answer at all). Where the activation is part of a trace, and only
+//! there, a call has the trace's headers.
 
 use std::future::{Future, poll_fn};
 use std::io::ErrorKind;
@@ -17,6 +18,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use common::trace::Trace;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -106,6 +108,11 @@ impl RuntimeClient {
         Self { address, headers, kept: Mutex::default() }
     }
 
+    /// Where the container listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Waits until the container listens. Cancel safe.
     pub async fn listens(&self) {
         let (mut pause, mut connect) = (RETRY_FIRST, CONNECT_FIRST);
@@ -122,16 +129,23 @@ impl RuntimeClient {
         body: Bytes,
         limit: Duration,
         max: ResponseLimits,
+        trace: &Trace,
     ) -> Result<Answer, CallError> {
-        self.call(Uri::from_static("/init"), body, CONNECT, Instant::now() + limit, max).await
+        self.call(Uri::from_static("/init"), body, CONNECT, Instant::now() + limit, max, trace).await
     }
 
     /// Sends the code. Waits within `limit` for the container to listen.
-    pub async fn init(&self, body: Bytes, limit: Duration, max: ResponseLimits) -> Result<Answer, CallError> {
+    pub async fn init(
+        &self,
+        body: Bytes,
+        limit: Duration,
+        max: ResponseLimits,
+        trace: &Trace,
+    ) -> Result<Answer, CallError> {
         let deadline = Instant::now() + limit;
         let (mut pause, mut connect) = (RETRY_FIRST, CONNECT_FIRST);
         loop {
-            match self.call(Uri::from_static("/init"), body.clone(), connect, deadline, max).await {
+            match self.call(Uri::from_static("/init"), body.clone(), connect, deadline, max, trace).await {
                 Err(CallError::Refused(_)) if Instant::now() + pause < deadline => sleep(pause).await,
                 Err(CallError::Refused(_)) => return Err(CallError::Timeout),
                 done => return done,
@@ -142,8 +156,14 @@ impl RuntimeClient {
     }
 
     /// Runs the action once.
-    pub async fn run(&self, body: Bytes, limit: Duration, max: ResponseLimits) -> Result<Answer, CallError> {
-        self.call(Uri::from_static("/run"), body, CONNECT, Instant::now() + limit, max).await
+    pub async fn run(
+        &self,
+        body: Bytes,
+        limit: Duration,
+        max: ResponseLimits,
+        trace: &Trace,
+    ) -> Result<Answer, CallError> {
+        self.call(Uri::from_static("/run"), body, CONNECT, Instant::now() + limit, max, trace).await
     }
 
     /// Drops the kept connections: before the container is suspended.
@@ -158,10 +178,16 @@ impl RuntimeClient {
         connect: Duration,
         deadline: Instant,
         max: ResponseLimits,
+        trace: &Trace,
     ) -> Result<Answer, CallError> {
         let exchange = async {
             let mut request = Request::post(path).body(Full::new(body)).expect("the parts are constants");
             *request.headers_mut() = self.headers.clone();
+            for (name, value) in trace.headers() {
+                if let Ok(value) = HeaderValue::from_str(&value) {
+                    request.headers_mut().insert(name, value);
+                }
+            }
             while let Some(mut connection) = self.take_kept() {
                 match connection.send(request).await {
                     Ok(response) => return Ok((connection, response)),

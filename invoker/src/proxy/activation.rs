@@ -21,6 +21,7 @@ use crate::job::{Arguments, Initialization, Job};
 use crate::logs::{CollectRequest, CollectedLogs, Ending};
 use crate::response::{self, ABNORMAL_RUN, Call};
 use common::record::{self, Times};
+use common::trace::Open;
 
 /// A parameter was sealed with a key that this installation does not have any more.
 const SEALED: &str = "A parameter of the action could not be decrypted.";
@@ -28,6 +29,7 @@ const SEALED: &str = "A parameter of the action could not be decrypted.";
 /// Initializes the container for this job. A failure answers the job.
 pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, Response> {
     let start = context.clock.now();
+    job.traced.is_served();
     let code = match context.compiler.code(&context.actions, &job.executable, None).await {
         Ok(code) => code,
         Err(no_code) => {
@@ -60,12 +62,14 @@ pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, 
     let body = Bytes::from(body);
     drop(code);
     shell.logs.begin(job.message.activation_id);
+    let calling = call_span(shell, &job, "POST /init");
+    let trace = calling.trace();
     let begun = context.metrics.init.start();
     let outcome = tokio::select! {
         outcome = async {
             match shell.is_stem_cell {
-                true => shell.client.init_listening(body.clone(), limit, sizes).await,
-                false => shell.client.init(body.clone(), limit, sizes).await,
+                true => shell.client.init_listening(body.clone(), limit, sizes, trace).await,
+                false => shell.client.init(body.clone(), limit, sizes, trace).await,
             }
         } => outcome,
         () = shell.ended() =>
@@ -73,6 +77,7 @@ pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, 
     };
     let elapsed = begun.elapsed();
     context.metrics.init.end(begun, &outcome);
+    end_call(calling, &outcome);
     let stale = shell.is_stem_cell && matches!(outcome, Err(CallError::Refused(_)));
     if stale || response::refuses(&outcome) {
         return refused(context, shell, job);
@@ -97,6 +102,7 @@ pub async fn init(context: &Context, shell: &Shell, mut job: Job) -> Event<Job, 
 
 /// Runs the job. It is answered unless the container refused it.
 pub async fn run(context: &Context, shell: &Shell, job: Job, after: After) -> Event<Job, Response> {
+    job.traced.is_served();
     let arguments = match arguments(context, &job) {
         Ok(Arguments { run, .. }) => run,
         Err(response) => {
@@ -117,10 +123,12 @@ pub async fn run(context: &Context, shell: &Shell, job: Job, after: After) -> Ev
     let body = Bytes::from(job.run_body(&arguments, deadline(start, limit)));
     drop(arguments);
     shell.logs.begin(job.message.activation_id);
+    let calling = call_span(shell, &job, "POST /run");
     let begun = context.metrics.run.start();
-    let outcome = shell.client.run(body, limit, sizes).await;
+    let outcome = shell.client.run(body, limit, sizes, calling.trace()).await;
     let elapsed = begun.elapsed();
     context.metrics.run.end(begun, &outcome);
+    end_call(calling, &outcome);
     let stale = after == After::Idleness && matches!(outcome, Err(CallError::Refused(_)));
     if stale || response::refuses(&outcome) {
         return refused(context, shell, job);
@@ -163,10 +171,39 @@ pub async fn answer_uncompiled(context: &Context, job: &Job, start: Millis, resp
 async fn answer_with(context: &Context, job: &Job, times: Times, response: Response) {
     let record = of_job(job, times, response);
     conclude(context, job, &record);
-    context.acks.combined(&job.message, &record);
+    context.acks.combined(&job.message, &record, job.traced.trace());
     context.events.ended(&record, EventOwner::of(&job.message.user));
     context.metrics.ended(record.response.status);
     store(context, job, record).await;
+}
+
+/// Begins the span of a call to the container.
+fn call_span(shell: &Shell, job: &Job, name: &'static str) -> Open {
+    let mut span = job.traced.trace().client(name);
+    if let Some(span) = span.recorded() {
+        let address = shell.client.address();
+        let path = name.rsplit(' ').next().unwrap_or_default();
+        span.set("http.request.method", "POST")
+            .set("url.full", format!("http://{address}{path}"))
+            .set("server.address", address.ip().to_string())
+            .set("server.port", i64::from(address.port()));
+    }
+    span
+}
+
+fn end_call(mut span: Open, outcome: &Result<Answer, CallError>) {
+    let Some(span) = span.recorded() else { return };
+    match outcome {
+        Ok(answer) => {
+            span.set("http.response.status_code", i64::from(answer.status));
+            if answer.status >= 400 {
+                span.set("error.type", answer.status.to_string()).fail("");
+            }
+        }
+        Err(error) => {
+            span.fail(error.to_string());
+        }
+    }
 }
 
 fn of_job(job: &Job, times: Times, response: Response) -> Activation {
@@ -221,7 +258,7 @@ async fn finish(
     response: Response,
     log_bytes: Option<(u64, u64)>,
 ) -> Keep {
-    let (message, executable) = (&*job.message, &*job.executable);
+    let (message, executable, trace) = (&*job.message, &*job.executable, job.traced.trace());
     let status = response.status;
     let mut record = of_job(job, times, response);
     conclude(context, job, &record);
@@ -237,17 +274,19 @@ async fn finish(
     let logs = if nothing_to_wait_for {
         let logs = collect(context, shell, request).await;
         if message.blocking {
-            context.acks.combined(message, &record);
+            context.acks.combined(message, &record, trace);
         } else {
-            context.acks.completion(message, status);
+            context.acks.completion(message, status, trace);
         }
         logs
     } else {
         if message.blocking {
-            context.acks.result(message, &record);
+            context.acks.result(message, &record, trace);
         }
+        let collecting = trace.span("collect logs");
         let logs = collect(context, shell, request).await;
-        context.acks.completion(message, status);
+        drop(collecting);
+        context.acks.completion(message, status, trace);
         logs
     };
     debug!(activation.id = %activation, "{activation} of {} has ended: {}", message.action, status.as_str());
@@ -271,6 +310,7 @@ async fn collect(context: &Context, shell: &Shell, request: CollectRequest) -> C
 
 fn conclude(context: &Context, job: &Job, record: &Activation) {
     let id = job.message.activation_id;
+    job.traced.ended(record.response.status, job.initialization.is_some());
     let text = serde_json::to_vec(record).expect("a record serializes");
     if let Err(error) = context.journal.outcome(id, Bytes::from(text)) {
         error!(activation.id = %id, "the journal cannot be written: {error}");
@@ -284,7 +324,7 @@ fn conclude(context: &Context, job: &Job, record: &Activation) {
 
 async fn store(context: &Context, job: &Job, record: Activation) {
     if record::is_stored(&job.message, record.response.status, &context.config.activation) {
-        context.records.store(record).await;
+        context.records.store(record, job.traced.trace()).await;
     } else {
         context.records.skip(job.message.activation_id).await;
     }

@@ -62,6 +62,11 @@ impl Request {
         }
     }
 
+    /// What it is made of.
+    pub fn image(&self) -> &str {
+        &self.image
+    }
+
     /// A stem cell.
     pub fn of_stem_cell(plan: &Plan) -> Self {
         let (kind, image) = (plan.kind.clone(), plan.image.clone());

@@ -56,19 +56,19 @@ async fn calls_share_a_connection_until_it_is_closed() {
     let (address, connections) = serve(|_| Some(ok("{}"))).await;
     let client = RuntimeClient::new(address);
     for _ in 0..3 {
-        let answer = client.run(body(), LONG, LIMITS).await.unwrap();
+        let answer = client.run(body(), LONG, LIMITS, &Trace::default()).await.unwrap();
         assert_eq!((answer.status, &answer.body[..], answer.truncated), (200, &b"{}"[..], None));
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
     client.close();
-    client.run(body(), LONG, LIMITS).await.unwrap();
+    client.run(body(), LONG, LIMITS, &Trace::default()).await.unwrap();
     assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
 async fn what_was_sent_and_not_answered_is_lost() {
     let (address, connections) = serve(|_| None).await;
-    let lost = RuntimeClient::new(address).run(body(), LONG, LIMITS).await;
+    let lost = RuntimeClient::new(address).run(body(), LONG, LIMITS, &Trace::default()).await;
     assert!(matches!(lost, Err(CallError::Lost(_))), "{lost:?}");
     assert_eq!(connections.load(Ordering::SeqCst), 1, "it was not sent again");
 }
@@ -84,7 +84,8 @@ async fn a_kept_connection_that_was_closed_is_replaced_unseen() {
             stream.write_all(ok("{}").as_bytes()).await.unwrap();
             stream
         };
-        let (answer, stream) = tokio::join!(client.run(body(), LONG, LIMITS), server);
+        let none = Trace::default();
+        let (answer, stream) = tokio::join!(client.run(body(), LONG, LIMITS, &none), server);
         assert_eq!(answer.unwrap().status, 200);
         assert_eq!(client.kept().len(), 1);
         // Once the end is acknowledged it has arrived; a turn of the reactor later it is known.
@@ -99,8 +100,8 @@ async fn the_other_side_may_close_between_calls() {
         serve(|_| Some("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}".to_owned()))
             .await;
     let client = RuntimeClient::new(address);
-    client.run(body(), LONG, LIMITS).await.unwrap();
-    client.run(body(), LONG, LIMITS).await.unwrap();
+    client.run(body(), LONG, LIMITS, &Trace::default()).await.unwrap();
+    client.run(body(), LONG, LIMITS, &Trace::default()).await.unwrap();
     assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
 
@@ -113,7 +114,7 @@ async fn a_body_without_a_length_is_an_answer_too() {
         )
     })
     .await;
-    let answer = RuntimeClient::new(address).init(body(), LONG, LIMITS).await.unwrap();
+    let answer = RuntimeClient::new(address).init(body(), LONG, LIMITS, &Trace::default()).await.unwrap();
     assert_eq!((answer.status, &answer.body[..]), (502, &b"{\"e\":1}"[..]));
 }
 
@@ -129,7 +130,7 @@ async fn what_is_too_long_is_cut_and_its_length_is_told() {
     for address in [declared, chunked] {
         let client = RuntimeClient::new(address);
         for _ in 0..2 {
-            let answer = client.run(body(), LONG, LIMITS).await.unwrap();
+            let answer = client.run(body(), LONG, LIMITS, &Trace::default()).await.unwrap();
             assert_eq!(answer.truncated, Some(201));
             assert_eq!(std::str::from_utf8(&answer.body).unwrap(), "xéééé");
         }
@@ -142,7 +143,7 @@ async fn the_header_tells_how_much_was_written() {
         Some("HTTP/1.1 200 OK\r\nX-Oxwhisk-Log-Bytes: 12 345\r\ncontent-length: 2\r\n\r\n{}".to_owned())
     })
     .await;
-    let answer = RuntimeClient::new(address).run(body(), LONG, LIMITS).await.unwrap();
+    let answer = RuntimeClient::new(address).run(body(), LONG, LIMITS, &Trace::default()).await.unwrap();
     assert_eq!(answer.log_bytes, Some((12, 345)));
 }
 
@@ -150,14 +151,17 @@ async fn the_header_tells_how_much_was_written() {
 async fn init_waits_for_the_container_to_listen_and_run_does_not() {
     let (address, _) = serve(|_| None).await;
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let refused = RuntimeClient::new(free).run(body(), LONG, LIMITS).await;
+    let refused = RuntimeClient::new(free).run(body(), LONG, LIMITS, &Trace::default()).await;
     assert!(matches!(refused, Err(CallError::Refused(_))), "{refused:?}");
-    let late = RuntimeClient::new(free).init(body(), Duration::from_millis(80), LIMITS).await;
+    let late =
+        RuntimeClient::new(free).init(body(), Duration::from_millis(80), LIMITS, &Trace::default()).await;
     assert!(matches!(late, Err(CallError::Timeout)), "{late:?}");
     assert_ne!(address, free);
 
     let tasks = Shutdown::new();
-    let init = tasks.spawn("init", async move { RuntimeClient::new(free).init(body(), LONG, LIMITS).await });
+    let init = tasks.spawn("init", async move {
+        RuntimeClient::new(free).init(body(), LONG, LIMITS, &Trace::default()).await
+    });
     sleep(Duration::from_millis(30)).await;
     let listener = TcpListener::bind(free).await.unwrap();
     let (mut stream, _) = listener.accept().await.unwrap();
@@ -170,7 +174,7 @@ async fn init_waits_for_the_container_to_listen_and_run_does_not() {
 async fn no_answer_in_time_is_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = RuntimeClient::new(listener.local_addr().unwrap());
-    let late = client.run(body(), Duration::from_millis(50), LIMITS).await;
+    let late = client.run(body(), Duration::from_millis(50), LIMITS, &Trace::default()).await;
     assert!(matches!(late, Err(CallError::Timeout)), "{late:?}");
 }
 
