@@ -314,13 +314,13 @@ impl Pool {
                 }
                 let proxy = self.proxies().get(&no).cloned();
                 let Some(proxy) = proxy else { return self.state().returned(job) };
-                match proxy.try_send(Command::Assign(job)) {
+                match proxy.try_send(Command::Assign(Box::new(job))) {
                     Ok(()) => {}
                     Err(
                         mpsc::error::TrySendError::Full(command) | mpsc::error::TrySendError::Closed(command),
                     ) => {
                         if let Command::Assign(job) = command {
-                            return self.state().returned(job);
+                            return self.state().returned(*job);
                         }
                     }
                 }

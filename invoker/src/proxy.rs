@@ -32,7 +32,7 @@ use state::{Effect, State};
 #[derive(Debug)]
 pub enum Command {
     /// Run this.
-    Assign(Job),
+    Assign(Box<Job>),
     /// Go.
     Remove,
 }
@@ -99,7 +99,7 @@ pub async fn run(
     inbox.close();
     while let Some(command) = inbox.recv().await {
         if let Command::Assign(job) = command {
-            driver.pool.returned(job);
+            driver.pool.returned(*job);
         }
     }
 }
@@ -117,7 +117,7 @@ impl Driver {
                 event
             }
             command = inbox.recv() => match command {
-                Some(Command::Assign(job)) => Event::Assigned(job),
+                Some(Command::Assign(job)) => Event::Assigned(*job),
                 // A pool that is gone wants nothing to stay.
                 Some(Command::Remove) | None => Event::Remove,
             },

@@ -107,14 +107,20 @@ fn every_variable_of_the_page_is_taken() {
     });
     let config = load(None, environment).expect("they are settings");
     let after = Defaults::of(&config);
-    for setting in &settings {
+    // What can have one value only is read, and no more.
+    let varies = |setting: &&Setting| !matches!(&setting.kind, Kind::Choice(words) if words.len() == 1);
+    for setting in settings.iter().filter(varies) {
         let (old, new) = (before.get(&setting.path), after.get(&setting.path));
         assert_ne!(old, new, "{} changes nothing", setting.variable());
     }
     for (name, key) in PLAIN {
         let setting = settings.iter().find(|setting| setting.key == key).expect("it is of a setting");
-        let value = sample(setting, &setting.default(&before));
+        let value = match setting.kind {
+            // As one text.
+            Kind::Table => "member=x17".to_owned(),
+            _ => sample(setting, &setting.default(&before)),
+        };
         let config = load(None, [(name.to_owned(), value)].into_iter()).expect("it is a setting");
-        assert_ne!(config, Config::default(), "{name} changes nothing");
+        assert!(!varies(&setting) || config != Config::default(), "{name} changes nothing");
     }
 }

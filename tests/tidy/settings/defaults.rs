@@ -100,7 +100,7 @@ impl Reader<'_> {
         Tree::Text(text.trim().to_owned())
     }
 
-    /// The fields of a struct, or, as text, the members of a map.
+    /// The fields of a struct, or, as text, the members of a map or a set.
     fn fields(&mut self, is_map: bool) -> Tree {
         self.0.next();
         let mut fields = BTreeMap::new();
@@ -110,11 +110,15 @@ impl Reader<'_> {
                 break;
             }
             let mut name = String::new();
-            while let Some(next) = self.0.next_if(|c| *c != ':') {
+            while let Some(next) = self.0.next_if(|c| !matches!(c, ':' | ',' | '}')) {
                 name.push(next);
             }
-            self.0.next();
-            fields.insert(name, self.value());
+            assert!(self.0.peek().is_some(), "it ends within its braces");
+            let value = match self.0.next_if_eq(&':') {
+                Some(_) => self.value(),
+                None => Tree::Text(String::new()),
+            };
+            fields.insert(name, value);
             self.skip();
             self.0.next_if_eq(&',');
         }

@@ -83,7 +83,8 @@ impl Setting {
             (Kind::Time, value) => defaults::time(value),
             (Kind::Size, value) => defaults::size(value),
             (Kind::Choice(words), value) => {
-                let same = |word: &&String| word.replace('_', "").eq_ignore_ascii_case(value);
+                let letters = |word: &str| word.replace(['_', '/'], "");
+                let same = |word: &&String| letters(word).eq_ignore_ascii_case(value);
                 format!("`{}`", words.iter().find(same).unwrap_or_else(|| panic!("{value} of {words:?}")))
             }
             (_, value) => format!("`{value}`"),
@@ -193,7 +194,10 @@ impl Source {
                 Some((_, Item::Enum(item))) => {
                     let is_lower = serde_text(&item.attrs, "rename_all").as_deref() == Some("lowercase");
                     let word = |name: String| if is_lower { name.to_lowercase() } else { screaming(&name) };
-                    let words = item.variants.iter().map(|variant| word(variant.ident.to_string()));
+                    let words = item.variants.iter().map(|variant| {
+                        let own = serde_text(&variant.attrs, "rename");
+                        own.unwrap_or_else(|| word(variant.ident.to_string()))
+                    });
                     Kind::Choice(words.collect())
                 }
                 _ => return None,
