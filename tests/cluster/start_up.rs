@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
+use tests::client::Client;
 use tests::deployment::{Node, Role, Site};
 use tests::fixtures::ECHO;
 use tests::server::Options;
@@ -46,8 +47,9 @@ async fn every_node_has_a_number_and_everybody_knows_it() {
         .await;
         for target in targets.as_array().expect("a list") {
             let address = target["targets"][0].as_str().expect("an address");
-            let text = reqwest::get(format!("http://{address}/metrics")).await.expect("it answers");
-            assert!(text.status().is_success(), "{target}");
+            let node = Client::new(&format!("http://{address}"), None);
+            let answer = node.get("/metrics").await.expect(200);
+            assert!(!answer.text().is_empty(), "{target}");
         }
     }
     // What one controller is told, the other knows.

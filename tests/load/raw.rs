@@ -50,7 +50,7 @@ pub async fn remove(docker: &Docker, id: &str) -> anyhow::Result<()> {
 pub async fn answer(docker: &Docker, id: &str, network: &str, init: &str, run: &str) -> anyhow::Result<()> {
     docker.start_container(id, None).await?;
     let address = address(docker, id, network).await?;
-    let client = reqwest::Client::new();
+    let client = tests::client::http().build()?;
     let post = |path: &str, body: &str| {
         client
             .post(format!("http://{address}:8080{path}"))

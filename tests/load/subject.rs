@@ -121,7 +121,7 @@ async fn start_time(options: &Options) -> anyhow::Result<f64> {
         let url = format!("http://127.0.0.1:{}/ping", home.port());
         let begun = Instant::now();
         let server = home.spawn();
-        let client = reqwest::Client::new();
+        let client = tests::client::http().build().expect("a client needs nothing of the machine");
         while client.get(&url).send().await.is_err() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

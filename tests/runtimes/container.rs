@@ -213,7 +213,7 @@ impl Container {
             docker: docker.clone(),
             id: id.to_owned(),
             address,
-            client: reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?,
+            client: tests::client::http().timeout(PATIENCE).build()?,
             counted: labels.get(FRAMING).is_some_and(|framing| framing == "counted"),
             printed,
             taken: [0; 2],

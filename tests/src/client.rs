@@ -18,6 +18,13 @@ use crate::answer::Answer;
 /// Longer than any answer may take: a blocking invocation waits 60 s.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The bare library, which wants to be told whose cryptography it is to use, also where nothing is encrypted.
+pub fn http() -> reqwest::ClientBuilder {
+    // Only the first call of a process does anything.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy()
+}
+
 /// Sends requests to one server, with one pair of credentials or none.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -53,12 +60,7 @@ impl Client {
         auth: Option<&str>,
         set: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Self {
-        // Only the first call of a process does anything.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = reqwest::Client::builder()
-            .timeout(PATIENCE)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy();
+        let builder = http().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
         let http = set(builder).build().expect("a client needs nothing of the machine");
         Self { http, url: url.trim_end_matches('/').to_owned(), auth: auth.map(str::to_owned) }
     }
