@@ -1,7 +1,7 @@
 //! `cargo xtask test`: brings up what the suites need, runs them, and takes down what it started.
 //!
 //! On a bare machine that is the Docker daemon, the runtime images, PostgreSQL's binaries, Kafka with its Java,
-//! Prometheus, and clients from their package registries. What users and clients see is judged in both forms, the
+//! and clients from their package registries. What users and clients see is judged in both forms, the
 //! embedded one with actions as local processes where the distributed one has containers; all else runs with containers.
 //! With `--all` everything about the embedded form runs with both.
 
@@ -17,8 +17,9 @@ const PLATFORM: [&str; 2] = ["platform", "chaos"];
 /// The suite of the REST API: the longest, so each run of it has another kind of containers.
 const API: [&str; 1] = ["api"];
 
-/// Suites that run only if everything is to be run.
-const LONG: [&str; 1] = ["foreign"];
+/// Suites that run only if everything is to be run: they wait long for what they have killed, or for Prometheus, or need
+/// what few have.
+const LONG: [&str; 3] = ["chaos_distributed", "dashboards", "foreign"];
 
 /// The suites that judge what users and clients see of the distributed form.
 const DISTRIBUTED: [&str; 3] = ["api", "wsk", "wsk_wire"];
@@ -101,9 +102,9 @@ fn suites_but(left_out: &[&str]) -> anyhow::Result<Vec<String>> {
 fn ensure_services(all: bool) -> anyhow::Result<()> {
     postgres::ensure()?;
     kafka::ensure()?;
-    prometheus::ensure()?;
     clients::ensure();
     if all {
+        prometheus::ensure()?;
         docker_registry::ensure();
     }
     images::run(false, if all { images::Wanted::All } else { images::Wanted::Usual })
