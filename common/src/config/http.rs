@@ -73,8 +73,8 @@ pub struct HttpLimits {
 impl Default for HttpLimits {
     fn default() -> Self {
         Self {
-            max_connections: 8_192,
-            max_connections_per_address: 4_096,
+            max_connections: 16_384,
+            max_connections_per_address: 12_288,
             max_header_count: 64,
             max_header_value_length: 8_192,
             handshake_timeout: Duration::from_secs(5),
