@@ -190,22 +190,33 @@ async fn a_warm_container_that_dies_between_two_runs_costs_its_action_nothing() 
     server.stop().await;
 }
 
-#[tokio::test]
-async fn a_paused_container_that_dies_costs_its_action_nothing() {
+/// A server whose containers are paused at once.
+async fn with_a_short_grace() -> (Server, Namespace) {
     let pause = ("CONFIG_whisk_containerProxy_timeouts_pauseGrace".to_owned(), "50ms".to_owned());
     let server = Server::start(Options { environment: vec![pause], ..Options::default() }).await;
     let me = server.whisk().namespace().await;
+    (server, me)
+}
+
+/// Kills all once they are paused, and returns which. What is frozen dies only when it is thawed, by whoever wants to use
+/// or to remove it.
+async fn kill_paused(inside: &Inside, server: &Server) -> Vec<i32> {
+    let all = inside.processes(server).await;
+    wait::until("all are paused", SOON, || async { all.iter().all(|id| is_paused(*id)).then_some(()) }).await;
+    for process in &all {
+        let _ = Pid::from_raw(*process).map(|id| kill_process(id, Signal::KILL));
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_paused_container_that_dies_costs_its_action_nothing() {
+    let (server, me) = with_a_short_grace().await;
     let name = me.put_js("echo", ECHO).await;
     let inside = Inside::of(&me).await;
     for round in 0..2 {
         assert_eq!(me.result(&name, &json!({ "round": round })).await, json!({ "round": round }));
-        let all = inside.processes(&server).await;
-        // What is frozen dies only when it is thawed, by whoever wants to use or to remove it.
-        wait::until("all are paused", SOON, || async { all.iter().all(|id| is_paused(*id)).then_some(()) })
-            .await;
-        for process in &all {
-            let _ = Pid::from_raw(*process).map(|id| kill_process(id, Signal::KILL));
-        }
+        let all = kill_paused(&inside, &server).await;
         for process in &all {
             thaw(*process);
         }
@@ -218,19 +229,12 @@ async fn a_paused_container_that_dies_costs_its_action_nothing() {
 
 #[tokio::test]
 async fn a_paused_container_that_is_killed_and_not_thawed_costs_its_action_nothing() {
-    let pause = ("CONFIG_whisk_containerProxy_timeouts_pauseGrace".to_owned(), "50ms".to_owned());
-    let server = Server::start(Options { environment: vec![pause], ..Options::default() }).await;
-    let me = server.whisk().namespace().await;
+    let (server, me) = with_a_short_grace().await;
     let name = me.put_js("echo", ECHO).await;
     let inside = Inside::of(&me).await;
     for round in 0..3 {
         assert_eq!(me.result(&name, &json!({ "round": round })).await, json!({ "round": round }));
-        let all = inside.processes(&server).await;
-        wait::until("all are paused", SOON, || async { all.iter().all(|id| is_paused(*id)).then_some(()) })
-            .await;
-        for process in &all {
-            let _ = Pid::from_raw(*process).map(|id| kill_process(id, Signal::KILL));
-        }
+        kill_paused(&inside, &server).await;
     }
     assert_eq!(me.result(&name, &json!({ "round": 3 })).await, json!({ "round": 3 }));
     server.stop().await;
