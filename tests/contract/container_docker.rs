@@ -18,8 +18,9 @@ use invoker::container::docker::{DockerConfig, DockerRuntime};
 use invoker::container::{ContainerSpec, CreateError, EndCause, LogFraming, Pull};
 use invoker::metrics::DockerMetrics;
 use serde_json::{Value, json};
+use tests::place;
 
-use crate::container_site::{LONG, PYTHON, Site, free_port};
+use crate::container_site::{LONG, PYTHON, Site};
 
 /// An action that says what it can reach: `[[host, port], …]` to `[bool, …]`.
 const REACH: &str = "
@@ -118,14 +119,15 @@ async fn actions_reach_the_api_and_nothing_else_here() {
     let api = site.runtime.api_host();
     let api_port: u16 = api.rsplit_once(':').unwrap().1.parse().unwrap();
     let metadata = Metadata::start();
-    let other_port = free_port();
     // Listeners that accept by themselves: the kernel completes a connection that nobody takes.
-    let _listeners = [
+    let listeners = [
         TcpListener::bind((gateway, api_port)).unwrap(),
-        TcpListener::bind((gateway, other_port)).unwrap(),
         TcpListener::bind((metadata.address, 80)).unwrap(),
-        TcpListener::bind(("0.0.0.0", api_port.wrapping_add(1).max(1024))).unwrap(),
+        TcpListener::bind((gateway, 0)).unwrap(),
+        TcpListener::bind(("0.0.0.0", 0)).unwrap(),
     ];
+    let [_, _, other_port, open_port] =
+        listeners.each_ref().map(|listener| listener.local_addr().unwrap().port());
     let neighbour = site.live("neighbour", 128, REACH).await;
     let live = site.live("reach", 128, REACH).await;
     let targets = json!({
@@ -133,7 +135,7 @@ async fn actions_reach_the_api_and_nothing_else_here() {
             [gateway.to_string(), api_port],
             [gateway.to_string(), other_port],
             [metadata.address.to_string(), 80],
-            [docker_bridge().to_string(), api_port.wrapping_add(1).max(1024)],
+            [docker_bridge().to_string(), open_port],
             [neighbour.container.address().ip().to_string(), 8080],
         ],
         "names": ["localhost"],
@@ -302,7 +304,7 @@ async fn bridges_take_turns_in_a_pool_of_the_operators() {
     live.destroy().await;
     let other = Site::docker_with(pool).await;
     assert_eq!(gateway(&other), "10.213.100.1");
-    let mut third = DockerConfig::new("0123abcd", "0123abcdr", free_port());
+    let mut third = DockerConfig::new("0123abcd", "0123abcdr", place::free_port());
     pool(&mut third);
     let refused =
         DockerRuntime::start(third, DockerMetrics::default(), Arc::new(SystemClock), Shutdown::new()).await;

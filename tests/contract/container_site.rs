@@ -1,6 +1,5 @@
 //! One container runtime under test, with an instance, a run and containers of its own.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use invoker::container::{Container, ContainerRuntime, ContainerSpec, Pull};
 use invoker::logs::{CollectRequest, CollectedLogs, LogCollector};
 use invoker::metrics::DockerMetrics;
 use serde_json::{Value, json};
+use tests::place;
 
 /// The image of Python actions.
 pub const PYTHON: &str = "oxwhisk/action-python-v3.13:latest";
@@ -67,7 +67,7 @@ impl Site {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         let (instance, tasks) = (word(&directory), Shutdown::new());
         let run = format!("{instance}r");
-        let mut config = DockerConfig::new(&instance, &run, free_port());
+        let mut config = DockerConfig::new(&instance, &run, place::free_port());
         change(&mut config);
         let docker =
             DockerRuntime::start(config, DockerMetrics::default(), Arc::new(SystemClock), tasks.clone())
@@ -184,11 +184,6 @@ impl Live {
         self.client.close();
         self.container.destroy().await.unwrap();
     }
-}
-
-/// A port that nobody listens on.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Processes that carry a run's marker.
