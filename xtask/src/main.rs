@@ -49,6 +49,9 @@ enum Chore {
         /// Run also what takes long: the whole stack by docker-compose and by Ansible.
         #[arg(long)]
         all: bool,
+        /// Run these stacks alone.
+        #[arg(long, conflicts_with = "all")]
+        stacks: bool,
     },
     /// Writes docs/settings.md from the source.
     Settings,
@@ -68,7 +71,8 @@ fn main() -> anyhow::Result<()> {
             images::run(force, wanted)
         }
         Chore::Prerequisites => openssl::ensure(),
-        Chore::Test { all } => test::run(all),
+        Chore::Test { stacks: true, .. } => test::run_stacks(),
+        Chore::Test { all, .. } => test::run(all),
         Chore::Settings => settings::run(),
         Chore::Bench(arguments) => bench::run(&arguments),
     }

@@ -33,6 +33,17 @@ pub fn run(all: bool) -> anyhow::Result<()> {
     outcome
 }
 
+/// Runs only the suites that deploy whole stacks.
+pub fn run_stacks() -> anyhow::Result<()> {
+    openssl::ensure()?;
+    let daemon = docker_daemon::ensure()?;
+    let outcome = cargo(&["build", "--workspace", "--bins"], &[])
+        .and_then(|()| images::run(false, images::Wanted::Usual))
+        .and_then(|()| stacks());
+    daemon.stop()?;
+    outcome
+}
+
 fn suites(all: bool) -> anyhow::Result<()> {
     let process = [("OXWHISK_TEST_RUNTIME", "process")];
     // Packages and images are waited for, programs are computed: so both go on at once.
