@@ -2,7 +2,7 @@
 //!
 //! A request passes `api` (what it says), `entitlement` (may they), then `entities` (what is written) or
 //! `invoke` (what is run), and `load_balancer` carries an invocation to an invoker and its result back.
-//! Only `api` and `server` know HTTP. The controller never talks to a container.
+//! Only `api` knows HTTP. The controller never talks to a container.
 
 pub mod api;
 pub mod entities;
@@ -12,13 +12,11 @@ pub mod invoke;
 pub mod load_balancer;
 pub mod metrics;
 pub mod records;
-pub mod server;
 pub mod system;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
 use actix_web::{App as Application, web};
 use common::bus::MessageBus;
 use common::clock::Clock;
@@ -38,6 +36,7 @@ use common::store::seal::Secret;
 use common::store::{ActivationStore, ArtifactStore, Certainty, EntityKind, SubjectStore};
 use common::trace::Tracer;
 use prometheus::Registry;
+use server::{Door, Server, Terms};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::error;
@@ -61,7 +60,6 @@ use crate::load_balancer::single::Single;
 use crate::load_balancer::test_action;
 use crate::metrics::{ActivationMetrics, BalancerMetrics, FleetMetrics, HttpMetrics};
 use crate::records::Records;
-use crate::server::Door;
 
 /// The most identities that are remembered.
 const IDENTITIES: usize = 16_384;
@@ -368,11 +366,12 @@ async fn many(
 }
 
 impl Controller {
-    /// A server of the API behind these doors, with so many threads; it runs while it is awaited. May be
-    /// called more than once: all servers share one controller, and its bounds on connections.
+    /// Serves the API behind these doors, with so many threads, until the server is told to stop. May be called
+    /// more than once: all servers share one controller, and its bounds on connections.
     pub fn serve(&self, doors: Vec<Door>, workers: usize) -> std::io::Result<Server> {
         let (app, metrics) = (self.app.clone(), self.metrics.clone());
-        server::server(doors, workers, STOP, &self.entrance, move || {
+        let terms = Terms { name: "api", workers, grace: STOP, entrance: self.entrance.clone() };
+        server::serve(doors, terms, &self.background, move || {
             let metrics = metrics.clone();
             Application::new()
                 .app_data(web::Data::from(app.clone()))

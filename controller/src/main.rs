@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
 use anyhow::Context;
 use clap::Parser;
 use common::clock::{Clock, Millis, SystemClock};
@@ -29,10 +28,10 @@ use common::store::seal::Secret;
 use common::telemetry::span::System;
 use controller::api::metrics::Shown;
 use controller::api::{self, waiting};
-use controller::server::Door;
 use controller::{Cluster, Controller, Invokers, Parts};
 use prometheus::Registry;
-use tracing::{error, info, warn};
+use server::{Door, Server};
+use tracing::{info, warn};
 
 use crate::args::Args;
 
@@ -88,18 +87,14 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let tls = args.node.tls(config.controller.protocol, &config.controller.https, &background)?;
     let (listener, address) = args.node.listen(args.port, tls.as_deref())?;
     let entrance = Entrance::new(config.controller.http.clone());
-    let door = Door { listener: listener.try_clone()?, tls: tls.clone() };
-    let waiting = waiting::server(door, &entrance, stage.readiness())?;
-    let waiting_room = waiting.handle();
-    background.spawn("waiting", waiting);
+    let door = Door { listener, tls };
+    let waiting_room = waiting::serve(vec![door.again()?], entrance, stage.readiness(), &background)?;
     let registry = Registry::new();
     let shared_metrics = SharedMetrics::register(&registry)?;
     let shown = Shown::new(registry.clone());
-    let metrics_apart = args.node.listen_for_metrics()?;
-    let metrics_address = metrics_apart.as_ref().map(|(_, address)| *address);
-    if let Some((listener, _)) = metrics_apart {
-        api::metrics::serve(listener, shown.clone(), &background)?;
-    }
+    let limits = &config.controller.http;
+    let serve_metrics = |at| api::metrics::serve(at, limits.clone(), shown.clone(), &background);
+    let metrics_address = args.node.metrics_address.map(serve_metrics).transpose()?;
     let applicant = args.node.applicant(NodeKind::Controller, address, metrics_address);
     let joined = tokio::select! {
         joined = join::join(&applicant, &config, &shared_metrics, &stage, &background) => joined.map(Some),
@@ -110,12 +105,11 @@ async fn run(args: &Args) -> anyhow::Result<()> {
         Ok(Some(place)) => {
             let metrics =
                 Metrics { registry, shared: shared_metrics, shown, apart: metrics_address.is_some() };
-            let door = Door { listener, tls };
             let program = Program { config, manifest, secret, metrics, door, stage, background };
             program.serve(place, &args.node, waiting_room, signals).await
         }
         other => {
-            waiting_room.stop(false).await;
+            waiting_room.cut_off().await;
             background.finish(LAST_ANSWERS).await;
             other.map(drop)
         }
@@ -147,7 +141,7 @@ impl Program {
         self,
         mut place: Place,
         args: &NodeArgs,
-        waiting_room: ServerHandle,
+        waiting_room: Server,
         mut signals: Signals,
     ) -> anyhow::Result<()> {
         let Self { config, manifest, secret, metrics, door, stage, background } = self;
@@ -185,7 +179,7 @@ impl Program {
             started = controller::start(parts, background.clone()) => started.map(Some),
             () = signals.next() => Ok(None),
         };
-        waiting_room.stop(true).await;
+        waiting_room.stop().await;
         let controller = match started {
             Ok(Some(controller)) => controller,
             other => {
@@ -194,13 +188,7 @@ impl Program {
             }
         };
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let server = controller.serve(vec![door], workers)?;
-        let api = server.handle();
-        background.spawn("api", async move {
-            if let Err(error) = server.await {
-                error!("the API has stopped: {error}");
-            }
-        });
+        let api = controller.serve(vec![door], workers)?;
         stage.done();
         info!("ready");
         let adopting =
@@ -215,13 +203,7 @@ impl Program {
     }
 }
 
-async fn stop(
-    controller: Controller,
-    api: ServerHandle,
-    place: Place,
-    background: Shutdown,
-    grace: Duration,
-) {
+async fn stop(controller: Controller, api: Server, place: Place, background: Shutdown, grace: Duration) {
     info!("stopping: no new work is taken");
     if !controller.drain(grace).await {
         controller.release();
@@ -232,9 +214,7 @@ async fn stop(
     if !controller.settle(LAST_ANSWERS).await {
         info!("what is still in flight stays in the journal");
     }
-    if tokio::time::timeout(LAST_ANSWERS, api.stop(true)).await.is_err() {
-        api.stop(false).await;
-    }
+    api.stop_within(LAST_ANSWERS).await;
     place.leave(background, LAST_ANSWERS).await;
     info!("stopped");
 }

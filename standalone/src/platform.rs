@@ -9,7 +9,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
 use anyhow::{Context, bail};
 use common::bus::MessageBus;
 use common::bus::memory::MemoryBus;
@@ -19,7 +18,6 @@ use common::entity::id::{ControllerId, InvokerId};
 use common::events::Events;
 use common::journal::{self, Abandoned, Journal};
 use common::manifest::Manifest;
-use common::metrics;
 use common::metrics::shared::{self, SharedMetrics};
 use common::paths;
 use common::readiness::Readiness;
@@ -29,12 +27,12 @@ use common::store::seal::Secret;
 use common::store::sqlite::SqliteStores;
 use common::tls::Tls;
 use controller::api::metrics::Shown;
-use controller::server::Door;
 use controller::{Controller, Invokers, api};
 use invoker::Invoker;
 use invoker::metrics::InvokerMetrics;
 use invoker::pool::keep_alive::fixed::FixedTimes;
 use prometheus::Registry;
+use server::{Door, Server};
 use tracing::{info, warn};
 
 use crate::args::{Args, ContainerRuntime};
@@ -78,10 +76,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let shared_metrics = SharedMetrics::register(&registry)?;
     let stores = stores.measured(&shared_metrics.stores);
     let shown = Shown::new(registry.clone());
-    let metrics_apart = args.metrics_address.map(metrics::listen).transpose()?;
-    let is_apart = metrics_apart.is_some();
-    if let Some((listener, _)) = metrics_apart {
-        api::metrics::serve(listener, shown.clone(), &background)?;
+    if let Some(address) = args.metrics_address {
+        api::metrics::serve(address, config.controller.http.clone(), shown.clone(), &background)?;
     }
     stores.watch(&background);
     stores.keep(config.sqlite.retention, &background);
@@ -100,7 +96,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         clock: clock.clone(),
         registry: registry.clone(),
         shown,
-        metrics_apart: is_apart,
+        metrics_apart: args.metrics_address.is_some(),
         shared_metrics: shared_metrics.clone(),
         id: ControllerId::new("0"),
         build: Millis::of_program().date(),
@@ -113,7 +109,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let controller = controller::start(parts, background.clone()).await?;
     let servers = Servers::default();
     let scheme = if tls.is_some() { "https" } else { "http" };
-    servers.add(&controller, Door { listener, tls: tls.clone() }, &background)?;
+    servers.add(&controller, Door { listener, tls: tls.clone() })?;
     say(&ready::lines(scheme, address, &choice, guest, config.limits.unthrottled))?;
     let api = if tls.is_some() { ForActions::apart(address, &choice)? } else { ForActions::at(address) };
 
@@ -283,14 +279,14 @@ async fn start_invoker(
     let Started { runtime, also_listen } = containers::start(choice, needs).await?;
     let plain = |listener| Door { listener, tls: None };
     if let Some(listener) = parts.api.listener {
-        servers.add(controller, plain(listener), background)?;
+        servers.add(controller, plain(listener))?;
     }
     if let Some(gateway) = also_listen
         && !parts.api.covers_gateway
     {
         // Actions call back here; the firewall admits nobody else.
         match TcpListener::bind(gateway) {
-            Ok(listener) => servers.add(controller, plain(listener), background)?,
+            Ok(listener) => servers.add(controller, plain(listener))?,
             Err(error) => warn!("actions cannot call back: the API cannot listen on {gateway}: {error}"),
         }
     }
@@ -321,28 +317,20 @@ async fn start_invoker(
 
 /// The servers of the API, to be stopped together.
 #[derive(Default)]
-struct Servers(std::sync::Mutex<Vec<ServerHandle>>);
+struct Servers(std::sync::Mutex<Vec<Server>>);
 
 impl Servers {
-    fn add(&self, controller: &Controller, door: Door, background: &Shutdown) -> anyhow::Result<()> {
+    fn add(&self, controller: &Controller, door: Door) -> anyhow::Result<()> {
         // Handing work to another thread costs more than most of the work, and containers need cores too.
         let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
         let server = controller.serve(vec![door], workers)?;
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(server.handle());
-        background.spawn("api", async move {
-            if let Err(error) = server.await {
-                tracing::error!("the API has stopped: {error}");
-            }
-        });
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(server);
         Ok(())
     }
 
     async fn stop(self) {
-        let handles = self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for handle in handles {
-            if tokio::time::timeout(LAST_ANSWERS, handle.stop(true)).await.is_err() {
-                handle.stop(false).await;
-            }
+        for server in self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            server.stop_within(LAST_ANSWERS).await;
         }
     }
 }

@@ -16,7 +16,6 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use common::config::http::HttpLimits;
-use common::connection::Activity;
 use common::entity::id::TransactionId;
 use common::entity::json;
 use common::telemetry::span;
@@ -72,7 +71,6 @@ pub async fn frame(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let app = request.app_data::<web::Data<App>>().cloned().expect("every server has an app");
     let started = Instant::now();
-    let _serving = request.conn_data::<Activity>().map(Activity::serve);
     let transid = enter(&app, &mut request);
     let is_api = is_api(request.path());
     let method = request.method().clone();

@@ -1,17 +1,16 @@
 //! `/metrics` and `/metrics/targets`: on the API's port, or alone on an address of their own, where whoever reaches the
 //! API is not to read them.
 
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use actix_web::{App, HttpResponse, HttpServer, web};
-use common::metrics::{self, CONTENT_TYPE};
+use actix_web::{HttpResponse, web};
+use common::config::http::HttpLimits;
 use common::nodes::Members;
 use common::shutdown::Shutdown;
 use prometheus::Registry;
 use serde_json::json;
 use tokio::sync::watch;
-use tracing::error;
 
 use super::answer;
 use super::error::ApiError;
@@ -34,16 +33,6 @@ impl Shown {
         let _ = self.members.set(members);
     }
 
-    fn metrics(&self) -> HttpResponse {
-        match metrics::text(&self.registry) {
-            Ok(text) => HttpResponse::Ok().content_type(CONTENT_TYPE).body(text),
-            Err(error) => {
-                error!("the metrics cannot be shown: {error}");
-                HttpResponse::InternalServerError().finish()
-            }
-        }
-    }
-
     /// Prometheus keeps what it knew as long as nobody answers.
     fn targets(&self) -> HttpResponse {
         let Some(members) = self.members.get() else { return HttpResponse::ServiceUnavailable().finish() };
@@ -58,7 +47,7 @@ impl Shown {
 
 /// `GET /metrics`; no path at all where that has an address of its own.
 pub async fn show(shown: Option<web::Data<Shown>>) -> Result<HttpResponse, ApiError> {
-    shown.map(|shown| shown.metrics()).ok_or(ApiError::Unrouted)
+    shown.map(|shown| server::metrics::answer(&shown.registry)).ok_or(ApiError::Unrouted)
 }
 
 /// `GET /metrics/targets`: where Prometheus finds every controller and invoker, in the form of its HTTP
@@ -67,27 +56,17 @@ pub async fn targets(shown: Option<web::Data<Shown>>) -> Result<HttpResponse, Ap
     shown.map(|shown| shown.targets()).ok_or(ApiError::Unrouted)
 }
 
-/// Serves them alone on a listener until the shutdown.
-pub fn serve(listener: TcpListener, shown: Arc<Shown>, shutdown: &Shutdown) -> std::io::Result<()> {
-    let server = HttpServer::new(move || {
-        App::new()
+/// Serves them alone at an address until the shutdown, and says where.
+pub fn serve(
+    address: SocketAddr,
+    limits: HttpLimits,
+    shown: Arc<Shown>,
+    tasks: &Shutdown,
+) -> anyhow::Result<SocketAddr> {
+    server::metrics::serve(address, limits, tasks, move |config| {
+        config
             .app_data(web::Data::from(shown.clone()))
             .route("/metrics", web::get().to(show))
-            .route("/metrics/targets", web::get().to(targets))
-    });
-    let server = server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run();
-    let (handle, stop) = (server.handle(), shutdown.clone());
-    shutdown.spawn("metrics", async move {
-        let stopping = async {
-            stop.requested().await;
-            handle.stop(false).await;
-        };
-        tokio::select! {
-            served = server => if let Err(error) = served {
-                error!("the metrics are not served any more: {error}");
-            },
-            () = stopping => {}
-        }
-    });
-    Ok(())
+            .route("/metrics/targets", web::get().to(targets));
+    })
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderValue;
 use actix_web::{App, HttpResponse, web};
@@ -11,17 +10,24 @@ use common::clock::{Clock, SystemClock};
 use common::connection::Entrance;
 use common::entity::id::TransactionId;
 use common::readiness::Readiness;
+use common::shutdown::Shutdown;
 use serde_json::json;
+use server::{Door, Server, Terms};
 
 use super::{answer, frame, root};
-use crate::server::{self, Door};
 
 /// Nobody's request takes long here.
 const STOP: Duration = Duration::from_secs(1);
 
-/// A server that does so behind a door, which the real one takes over.
-pub fn server(door: Door, entrance: &Arc<Entrance>, readiness: Readiness) -> std::io::Result<Server> {
-    server::server(vec![door], 1, STOP, entrance, move || {
+/// Does so behind doors that the real server takes over.
+pub fn serve(
+    doors: Vec<Door>,
+    entrance: Arc<Entrance>,
+    readiness: Readiness,
+    tasks: &Shutdown,
+) -> std::io::Result<Server> {
+    let terms = Terms { name: "waiting", workers: 1, grace: STOP, entrance };
+    server::serve(doors, terms, tasks, move || {
         App::new()
             .app_data(web::Data::new(readiness.clone()))
             .route("/ping", web::get().to(root::ping))

@@ -26,9 +26,9 @@ use common::shutdown::Shutdown;
 use common::store::seal::Secret;
 use common::store::sqlite::SqliteStores;
 use common::store::{ArtifactStore, Document, EntityKind, SubjectRecord};
-use controller::server::Door;
 use controller::{Controller, Invokers, Parts};
 use serde_json::Value;
+use server::{Door, Server};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -85,8 +85,7 @@ pub struct Whisk {
     pub controller: Controller,
     pub key: AuthKey,
     shutdown: Shutdown,
-    stop: tokio::sync::oneshot::Sender<()>,
-    server: tokio::task::JoinHandle<()>,
+    server: Server,
     _folder: TempDir,
 }
 
@@ -136,17 +135,7 @@ impl Whisk {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = controller.serve(vec![Door { listener, tls: None }], 1).unwrap();
-        let handle = server.handle();
-        let (stop, stopped) = tokio::sync::oneshot::channel();
-        let server = shutdown.spawn("server", async move {
-            let running = async { server.await.unwrap() };
-            let stopping = async {
-                let _ = stopped.await;
-                handle.stop(true).await;
-            };
-            tokio::join!(running, stopping);
-        });
-        Self { address, stores, bus, controller, key, shutdown, stop, server, _folder: folder }
+        Self { address, stores, bus, controller, key, shutdown, server, _folder: folder }
     }
 
     /// Another subject with one namespace, or with several.
@@ -155,8 +144,7 @@ impl Whisk {
     }
 
     pub async fn stop(self) {
-        self.stop.send(()).unwrap();
-        self.server.await.unwrap();
+        self.server.stop().await;
         assert!(self.shutdown.finish(Duration::from_secs(5)).await);
     }
 
