@@ -7,9 +7,7 @@
 pub mod shared;
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener};
 
-use anyhow::Context;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
@@ -17,7 +15,6 @@ use prometheus::{
     Registry, Result, TextEncoder,
 };
 use tokio::time::Instant;
-use tracing::info;
 
 /// The upper bounds of durations by namespace and action, in seconds: upstream's.
 pub const SECONDS: [f64; 14] =
@@ -39,15 +36,6 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=UTF-8";
 /// All that is registered, as Prometheus reads it.
 pub fn text(registry: &Registry) -> Result<String> {
     TextEncoder::new().encode_to_string(&registry.gather())
-}
-
-/// Listens where only metrics are served, and says where.
-pub fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address)
-        .with_context(|| format!("cannot listen on {address}; choose another with --metrics-address"))?;
-    let address = listener.local_addr()?;
-    info!("metrics are at {address}");
-    Ok((listener, address))
 }
 
 /// Makes metrics and registers them.

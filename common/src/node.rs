@@ -19,7 +19,7 @@ use crate::shutdown::Shutdown;
 use crate::telemetry::span::System;
 use crate::telemetry::{self, LogFormat};
 use crate::tls::Tls;
-use crate::{address, metrics, open_files};
+use crate::{address, open_files};
 
 /// The flags that every node has. Each has an environment variable; flags win over the configuration file.
 #[derive(Debug, clap::Args)]
@@ -119,11 +119,6 @@ impl NodeArgs {
         }
         tracing::info!("listening on {address}{}", if tls.is_some() { " by TLS" } else { "" });
         Ok((listener, address))
-    }
-
-    /// Listens where only metrics are served, if that is wanted, and says where.
-    pub fn listen_for_metrics(&self) -> anyhow::Result<Option<(TcpListener, SocketAddr)>> {
-        self.metrics_address.map(metrics::listen).transpose()
     }
 
     /// What is under way may take so long to end.

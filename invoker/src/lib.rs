@@ -19,7 +19,7 @@ pub mod proxy;
 pub mod recovery;
 pub mod response;
 #[cfg(feature = "distributed")]
-pub mod server;
+pub mod routes;
 pub mod traced;
 
 use std::path::PathBuf;

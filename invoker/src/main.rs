@@ -31,9 +31,10 @@ use invoker::container::docker::doctor::{self, wants::Wants};
 use invoker::container::docker::{DockerConfig, DockerRuntime};
 use invoker::metrics::{self, DockerMetrics, InvokerMetrics};
 use invoker::pool::keep_alive::fixed::FixedTimes;
-use invoker::server::{self, Running, Subject};
+use invoker::routes::{self, Running, Subject};
 use prometheus::Registry;
-use tracing::{error, info, warn};
+use server::{Door, Server};
+use tracing::{info, warn};
 
 use crate::args::Args;
 
@@ -90,12 +91,10 @@ async fn run(args: Arc<Args>) -> anyhow::Result<()> {
     let (stage, background) = (Stage::default(), Shutdown::new());
     let tls = args.node.tls(config.invoker.protocol, &config.invoker.https, &background)?;
     let (listener, address) = args.node.listen(args.port, tls.as_deref())?;
-    let metrics_apart = args.node.listen_for_metrics()?;
-    let metrics_address = metrics_apart.as_ref().map(|(_, address)| *address);
     let subject = Arc::new(Subject {
         operator: config.invoker.clone(),
         registry: Registry::new(),
-        metrics_apart: metrics_address.is_some(),
+        metrics_apart: args.node.metrics_address.is_some(),
         waiting: stage.readiness(),
         running: OnceLock::new(),
     });
@@ -103,16 +102,9 @@ async fn run(args: Arc<Args>) -> anyhow::Result<()> {
     let seen = Arc::downgrade(&subject);
     let is_ready = move || seen.upgrade().is_some_and(|subject| subject.troubles().is_empty());
     shared::watch_readiness(&subject.registry, "invoker", is_ready)?;
-    if let Some((listener, _)) = metrics_apart {
-        server::serve_metrics(listener, subject.clone(), &background)?;
-    }
-    let server = server::server(listener, tls, subject.clone())?;
-    let http = server.handle();
-    background.spawn("http", async move {
-        if let Err(error) = server.await {
-            error!("the HTTP server has stopped: {error}");
-        }
-    });
+    let serve_metrics = |address| routes::serve_metrics(address, subject.clone(), &background);
+    let metrics_address = args.node.metrics_address.map(serve_metrics).transpose()?;
+    let http = routes::serve(Door { listener, tls }, subject.clone(), &background)?;
     let applicant = args.node.applicant(NodeKind::Invoker, address, metrics_address);
     let joined = tokio::select! {
         joined = join::join(&applicant, &config, &shared_metrics, &stage, &background) => joined.map(Some),
@@ -121,10 +113,10 @@ async fn run(args: Arc<Args>) -> anyhow::Result<()> {
     match joined {
         Ok(Some(place)) => {
             let program = Program { args, config, manifest, subject, shared_metrics, stage, background };
-            program.work(place, signals, async move { http.stop(true).await }).await
+            program.work(place, signals, http).await
         }
         other => {
-            http.stop(false).await;
+            http.cut_off().await;
             background.finish(LAST_WORDS).await;
             other.map(drop)
         }
@@ -144,12 +136,7 @@ struct Program {
 
 impl Program {
     /// Runs actions until it is told to stop, or has lost its number.
-    async fn work(
-        self,
-        mut place: Place,
-        mut signals: Signals,
-        stop_http: impl Future<Output = ()>,
-    ) -> anyhow::Result<()> {
+    async fn work(self, mut place: Place, mut signals: Signals, http: Server) -> anyhow::Result<()> {
         let patience = Shutdown::new();
         let started = {
             let mut starting = Box::pin(self.start(&mut place, patience.clone()));
@@ -191,7 +178,7 @@ impl Program {
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
-        stop_http.await;
+        http.stop().await;
         place.leave(self.background, LAST_WORDS).await;
         info!("stopped");
         outcome

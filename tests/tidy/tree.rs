@@ -8,8 +8,8 @@ use tests::place;
 /// Folders that hold nothing we wrote.
 const SKIPPED: [&str; 4] = ["target", ".git", "node_modules", "__pycache__"];
 /// The folders whose Rust files the rules are about.
-const CRATES: [&str; 8] =
-    ["admin", "common", "controller", "invoker", "runtimes/proxy", "standalone", "tests", "xtask"];
+const CRATES: [&str; 9] =
+    ["admin", "common", "controller", "invoker", "runtimes/proxy", "server", "standalone", "tests", "xtask"];
 
 /// Actions that are compiled as somebody else's code.
 const ACTIONS: &str = "tests/runtimes/rust";
