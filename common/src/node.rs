@@ -6,19 +6,17 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use tracing::Instrument;
 
-use crate::config::http::{HttpsConfig, Protocol};
 use crate::join::Applicant;
 use crate::nodes::NodeKind;
-use crate::shutdown::Shutdown;
 use crate::telemetry::span::System;
 use crate::telemetry::{self, LogFormat};
 use crate::tls::Tls;
+use crate::tls::flags::TlsFlags;
 use crate::{address, open_files};
 
 /// The flags that every node has. Each has an environment variable; flags win over the configuration file.
@@ -53,17 +51,9 @@ pub struct NodeArgs {
     #[arg(long, env = "OXWHISK_RUNTIMES")]
     pub runtimes: Option<PathBuf>,
 
-    /// A PEM file with the certificate, and those between it and its authority: this process answers over TLS.
-    #[arg(long, env = "OXWHISK_TLS_CERT", requires = "tls_key")]
-    pub tls_cert: Option<PathBuf>,
-
-    /// A PEM file with the certificate's private key.
-    #[arg(long, env = "OXWHISK_TLS_KEY", requires = "tls_cert")]
-    pub tls_key: Option<PathBuf>,
-
-    /// A PEM file with authorities: clients must show a certificate of one of them.
-    #[arg(long, env = "OXWHISK_TLS_CLIENT_CA", requires = "tls_cert")]
-    pub tls_client_ca: Option<PathBuf>,
+    /// What this process shows to clients.
+    #[command(flatten)]
+    pub tls: TlsFlags,
 
     /// A file that gets this process's address once it listens.
     #[arg(long, env = "OXWHISK_ADDRESS_FILE")]
@@ -96,18 +86,6 @@ pub struct NodeArgs {
 }
 
 impl NodeArgs {
-    /// What this process shows to clients if it answers over TLS, by its flags or else by its settings; it is
-    /// read again when it changes.
-    pub fn tls(
-        &self,
-        protocol: Option<Protocol>,
-        config: &HttpsConfig,
-        shutdown: &Shutdown,
-    ) -> anyhow::Result<Option<Arc<Tls>>> {
-        let flags = [&self.tls_cert, &self.tls_key, &self.tls_client_ca].map(Clone::clone);
-        Ok(Tls::open(flags, protocol, config, shutdown)?)
-    }
-
     /// Listens on that port, or on a free one if it is 0, and says where.
     pub fn listen(&self, port: u16, tls: Option<&Tls>) -> anyhow::Result<(TcpListener, SocketAddr)> {
         let address = SocketAddr::new(self.host, port);

@@ -3,6 +3,9 @@
 //! TLS 1.2 and 1.3 by rustls, with ring, and HTTP/1.1 alone. A new certificate is for new connections; one that
 //! cannot be used is told in the log, and the one before it stays.
 
+#[cfg(feature = "flags")]
+pub mod flags;
+
 use std::fmt;
 use std::fs::Metadata;
 use std::net::{IpAddr, TcpStream};
@@ -206,28 +209,6 @@ fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
 }
 
 impl Tls {
-    /// What flags (certificate, key, authorities of clients) or else settings name, followed until the shutdown;
-    /// `None` if the server is to be plain.
-    ///
-    /// # Errors
-    ///
-    /// As [`Files::of`] and [`Tls::load`].
-    pub fn open(
-        flags: [Option<PathBuf>; 3],
-        protocol: Option<Protocol>,
-        config: &HttpsConfig,
-        shutdown: &Shutdown,
-    ) -> Result<Option<Arc<Self>>, TlsError> {
-        let files = match flags {
-            [Some(certificate), Some(key), client_ca] => Some(Files { certificate, key, client_ca }),
-            _ => Files::of(protocol, config)?,
-        };
-        let Some(files) = files else { return Ok(None) };
-        let tls = Arc::new(Self::load(files)?);
-        shutdown.spawn("tls", tls.clone().follow(shutdown.clone()));
-        Ok(Some(tls))
-    }
-
     /// Reads the files.
     ///
     /// # Errors

@@ -84,7 +84,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     });
     let secret = secret.transpose()?;
     let (stage, background) = (Stage::default(), Shutdown::new());
-    let tls = args.node.tls(config.controller.protocol, &config.controller.https, &background)?;
+    let tls = args.node.tls.open(config.controller.protocol, &config.controller.https, &background)?;
     let (listener, address) = args.node.listen(args.port, tls.as_deref())?;
     let entrance = Entrance::new(config.controller.http.clone());
     let door = Door { listener, tls };

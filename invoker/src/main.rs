@@ -89,7 +89,7 @@ async fn run(args: Arc<Args>) -> anyhow::Result<()> {
     let config = Arc::new(settings(&args)?);
     let manifest = Arc::new(Manifest::load(args.node.runtimes.as_deref(), &config.runtimes)?);
     let (stage, background) = (Stage::default(), Shutdown::new());
-    let tls = args.node.tls(config.invoker.protocol, &config.invoker.https, &background)?;
+    let tls = args.node.tls.open(config.invoker.protocol, &config.invoker.https, &background)?;
     let (listener, address) = args.node.listen(args.port, tls.as_deref())?;
     let subject = Arc::new(Subject {
         operator: config.invoker.clone(),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use common::entity::limits::ByteSize;
 use common::telemetry::LogFormat;
+use common::tls::flags::TlsFlags;
 
 /// An OpenWhisk-compatible serverless platform on one machine.
 #[derive(Debug, Parser)]
@@ -29,17 +30,9 @@ pub struct Args {
     #[arg(long, env = "OXWHISK_METRICS_ADDRESS")]
     pub metrics_address: Option<SocketAddr>,
 
-    /// A PEM file with the certificate, and those between it and its authority: the API is served over TLS.
-    #[arg(long, env = "OXWHISK_TLS_CERT", requires = "tls_key")]
-    pub tls_cert: Option<PathBuf>,
-
-    /// A PEM file with the certificate's private key.
-    #[arg(long, env = "OXWHISK_TLS_KEY", requires = "tls_cert")]
-    pub tls_key: Option<PathBuf>,
-
-    /// A PEM file with authorities: clients must show a certificate of one of them.
-    #[arg(long, env = "OXWHISK_TLS_CLIENT_CA", requires = "tls_cert")]
-    pub tls_client_ca: Option<PathBuf>,
+    /// What the API shows to clients.
+    #[command(flatten)]
+    pub tls: TlsFlags,
 
     /// Where entities and activations are kept.
     #[arg(long, env = "OXWHISK_DATA_DIR", default_value_os_t = common::paths::default_data_dir())]

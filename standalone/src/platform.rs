@@ -25,7 +25,6 @@ use common::shutdown::Shutdown;
 use common::signals::Signals;
 use common::store::seal::Secret;
 use common::store::sqlite::SqliteStores;
-use common::tls::Tls;
 use controller::api::metrics::Shown;
 use controller::{Controller, Invokers, api};
 use invoker::Invoker;
@@ -55,10 +54,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let loopback = args.host.is_loopback();
     let data = DataDir::open(&args.data_dir)?;
     let background = Shutdown::new();
-    let tls = {
-        let flags = [&args.tls_cert, &args.tls_key, &args.tls_client_ca].map(Clone::clone);
-        Tls::open(flags, config.controller.protocol, &config.controller.https, &background)?
-    };
+    let tls = args.tls.open(config.controller.protocol, &config.controller.https, &background)?;
     let listener = bind(&args)?;
     let address = listener.local_addr()?;
     let images = manifest.at_registry(&config.container_factory.runtimes_registry.url);

@@ -267,7 +267,7 @@ fn serde_text(attributes: &[Attribute], key: &str) -> Option<String> {
 }
 
 /// The name of a type, or of what is optional.
-fn type_name(of: &Type) -> String {
+pub fn type_name(of: &Type) -> String {
     let Type::Path(path) = of else { panic!("a setting is no path") };
     let last = path.path.segments.last().expect("a path has a segment");
     if last.ident == "Option"
