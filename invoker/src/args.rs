@@ -21,7 +21,8 @@ pub struct Args {
     #[arg(long, env = "OXWHISK_USER_MEMORY")]
     pub user_memory: Option<ByteSize>,
 
-    /// Where actions reach the API; by default at their bridge's gateway, on the port below.
+    /// Where actions reach the API, such as http://10.0.0.5:8889; the firewall lets them through to an address, but does
+    /// not know names. By default at their bridge's gateway, on the port below.
     #[arg(long, env = "OXWHISK_API_HOST")]
     pub api_host: Option<String>,
 

@@ -19,7 +19,7 @@ pub mod network;
 mod pools;
 pub mod pull;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -29,6 +29,7 @@ use common::clock::Clock;
 use common::config::containers::DockerConfig as Settings;
 use common::config::images::ContainerFactoryConfig;
 use common::shutdown::Shutdown;
+use hyper::Uri;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -73,7 +74,7 @@ pub struct DockerConfig {
     pub run: String,
     /// Where the platform's API listens on the bridge's gateway.
     pub api_port: u16,
-    /// What actions are told instead, if the API is elsewhere for them.
+    /// What actions are told instead, if the API is elsewhere for them; the firewall lets them through to an address.
     pub api_host: Option<String>,
     /// So many containers are made at once.
     pub parallel_creations: usize,
@@ -144,6 +145,20 @@ impl DockerConfig {
         self.disk = settings.disk.bytes();
         Ok(())
     }
+
+    /// Where actions are let through to. A name is no address: what it means may change, so it must be where
+    /// actions may go anyway.
+    fn api(&self, gateway: Ipv4Addr) -> SocketAddrV4 {
+        let told = self.api_host.as_deref().and_then(address);
+        told.unwrap_or(SocketAddrV4::new(gateway, self.api_port))
+    }
+}
+
+/// The address in `http://10.0.0.5:8889`.
+fn address(url: &str) -> Option<SocketAddrV4> {
+    let url: Uri = url.parse().ok()?;
+    let usual = if url.scheme_str() == Some("http") { 80 } else { 443 };
+    Some(SocketAddrV4::new(url.host()?.parse().ok()?, url.port_u16().unwrap_or(usual)))
 }
 
 /// Docker, with this instance's network and firewall.
@@ -182,8 +197,7 @@ impl DockerRuntime {
         let resolv_conf = tokio::fs::read_to_string("/etc/resolv.conf").await.unwrap_or_default();
         let firewall = Firewall {
             bridge: bridge.device.clone(),
-            gateway: bridge.gateway,
-            api_port: config.api_port,
+            api: config.api(bridge.gateway),
             blocked: config.blocked_networks.clone(),
             resolvers: firewall::resolvers(&resolv_conf),
         };
@@ -325,4 +339,28 @@ async fn remove_firewall(device: &str) -> Result<(), RuntimeError> {
     Firewall::remove(device)
         .await
         .map_err(|error| RuntimeError::failed("remove the firewall of", device, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_are_let_through_to_where_they_are_told_that_the_api_is() {
+        let gateway = Ipv4Addr::new(172, 18, 0, 1);
+        for (api_host, expected) in [
+            (None, "172.18.0.1:3233"),
+            (Some("http://10.0.0.5:8889"), "10.0.0.5:8889"),
+            (Some("http://10.0.0.5/"), "10.0.0.5:80"),
+            (Some("https://10.0.0.5"), "10.0.0.5:443"),
+            (Some("10.0.0.5:8889"), "10.0.0.5:8889"),
+            (Some("10.0.0.5"), "10.0.0.5:443"),
+            (Some("https://api.example:8889"), "172.18.0.1:3233"),
+            (Some("http://[2001:db8::1]:80"), "172.18.0.1:3233"),
+        ] {
+            let mut config = DockerConfig::new("1a2b", "1a2br", 3233);
+            config.api_host = api_host.map(str::to_owned);
+            assert_eq!(config.api(gateway).to_string(), expected, "{api_host:?}");
+        }
+    }
 }

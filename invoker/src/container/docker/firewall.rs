@@ -1,6 +1,6 @@
 //! Keeps action containers away from the host and from what the host alone may reach.
 //!
-//! Two chains of our own a bridge: one for packets to the host (INPUT: the API's port and answers, nothing
+//! Two chains of our own a bridge: one for packets to the host (INPUT: the API and answers, nothing
 //! else), one for packets through it (DOCKER-USER), both ways: out go no packets to link-local and metadata
 //! addresses, to neighbours, to networks of the platform, or to what the host publishes for others, while the
 //! internet is open; in come answers alone, whatever the machine forwards otherwise. One call to
@@ -8,7 +8,7 @@
 //! namespace; what that asks for is let through where the machine's resolver is a forbidden address.
 
 use std::fmt::Write;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::Stdio;
 use std::str::FromStr;
 use std::time::Duration;
@@ -92,10 +92,8 @@ impl FromStr for Network {
 pub struct Firewall {
     /// The bridge's device.
     pub bridge: String,
-    /// The host's address on it.
-    pub gateway: Ipv4Addr,
-    /// The port of the platform's API at that address.
-    pub api_port: u16,
+    /// Where actions reach the platform's API, on this host or on another.
+    pub api: SocketAddrV4,
     /// The platform's own networks.
     pub blocked: Vec<Network>,
     /// Name servers that the host is configured with.
@@ -130,7 +128,7 @@ impl Firewall {
 
     /// The input of `iptables-restore --noflush`, given the output of `iptables -S`.
     fn render(&self, existing: &str) -> String {
-        let Firewall { bridge, gateway, api_port, .. } = self;
+        let Firewall { bridge, api, .. } = self;
         let [input, forward] = chains(bridge);
         let user = if has_chain(existing, "DOCKER-USER") { "DOCKER-USER" } else { "FORWARD" };
         // A chain that is declared is made, or emptied.
@@ -140,8 +138,11 @@ impl Firewall {
             let _ = writeln!(rules, "{text}"); // a string takes everything
         };
         rule(format_args!("-A {input} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"));
-        rule(format_args!("-A {input} -d {gateway}/32 -p tcp -m tcp --dport {api_port} -j ACCEPT"));
         rule(format_args!("-A {forward} -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN"));
+        for (chain, verdict) in [(&input, "ACCEPT"), (&forward, "RETURN")] {
+            let (address, port) = (api.ip(), api.port());
+            rule(format_args!("-A {chain} -d {address}/32 -p tcp -m tcp --dport {port} -j {verdict}"));
+        }
         for resolver in &self.resolvers {
             for (chain, verdict) in [(&input, "ACCEPT"), (&forward, "RETURN")] {
                 for protocol in ["udp", "tcp"] {
@@ -255,8 +256,7 @@ mod tests {
     fn firewall() -> Firewall {
         Firewall {
             bridge: "ox-1a2b".into(),
-            gateway: Ipv4Addr::new(172, 18, 0, 1),
-            api_port: 3233,
+            api: "172.18.0.1:3233".parse().unwrap(),
             blocked: vec!["10.9.0.0/16".parse().unwrap(), "192.0.2.7".parse().unwrap()],
             resolvers: vec![Ipv4Addr::new(192, 0, 2, 53)],
         }
@@ -270,8 +270,9 @@ mod tests {
              :OXWHISK-I-ox-1a2b - [0:0]\n\
              :OXWHISK-F-ox-1a2b - [0:0]\n\
              -A OXWHISK-I-ox-1a2b -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n\
-             -A OXWHISK-I-ox-1a2b -d 172.18.0.1/32 -p tcp -m tcp --dport 3233 -j ACCEPT\n\
              -A OXWHISK-F-ox-1a2b -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN\n\
+             -A OXWHISK-I-ox-1a2b -d 172.18.0.1/32 -p tcp -m tcp --dport 3233 -j ACCEPT\n\
+             -A OXWHISK-F-ox-1a2b -d 172.18.0.1/32 -p tcp -m tcp --dport 3233 -j RETURN\n\
              -A OXWHISK-I-ox-1a2b -d 192.0.2.53/32 -p udp -m udp --dport 53 -j ACCEPT\n\
              -A OXWHISK-I-ox-1a2b -d 192.0.2.53/32 -p tcp -m tcp --dport 53 -j ACCEPT\n\
              -A OXWHISK-F-ox-1a2b -d 192.0.2.53/32 -p udp -m udp --dport 53 -j RETURN\n\
