@@ -1,6 +1,7 @@
 //! The command line of `oxwhisk-controller`. Every flag has an environment variable; flags win over the
 //! configuration file.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -17,6 +18,11 @@ pub struct Args {
     /// The port that the API listens on; 0 chooses a free one.
     #[arg(long, env = "OXWHISK_PORT", default_value_t = 8888)]
     pub port: u16,
+
+    /// An address and port more for the API, without TLS, for actions, such as 10.0.0.5:8889: where only invokers' hosts
+    /// reach it. Their `--api-host` names it.
+    #[arg(long, env = "OXWHISK_ACTIONS_ADDRESS")]
+    pub actions_address: Option<SocketAddr>,
 
     /// The installation's secret, as wskadmin has it; without it web actions are given no API keys.
     #[arg(long, env = "OXWHISK_SECRET_FILE")]

@@ -5,6 +5,7 @@
 
 mod args;
 
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,7 +71,10 @@ async fn check(args: &Args) -> anyhow::Result<ExitCode> {
             },
             machine::secret,
         );
-        vec![manifest, secret]
+        let actions = args
+            .actions_address
+            .map(|address| machine::port(address, "--actions-address", "oxwhisk-controller", None));
+        [manifest, secret].into_iter().chain(actions).collect()
     })
     .await
 }
@@ -87,8 +91,10 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let tls = args.node.tls.open(config.controller.protocol, &config.controller.https, &background)?;
     let (listener, address) = args.node.listen(args.port, tls.as_deref())?;
     let entrance = Entrance::new(config.controller.http.clone());
-    let door = Door { listener, tls };
-    let waiting_room = waiting::serve(vec![door.again()?], entrance, stage.readiness(), &background)?;
+    let mut doors = vec![Door { listener, tls }];
+    doors.extend(args.actions_address.map(listen_for_actions).transpose()?);
+    let again = doors.iter().map(Door::again).collect::<Result<_, _>>()?;
+    let waiting_room = waiting::serve(again, entrance, stage.readiness(), &background)?;
     let registry = Registry::new();
     let shared_metrics = SharedMetrics::register(&registry)?;
     let shown = Shown::new(registry.clone());
@@ -105,7 +111,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
         Ok(Some(place)) => {
             let metrics =
                 Metrics { registry, shared: shared_metrics, shown, apart: metrics_address.is_some() };
-            let program = Program { config, manifest, secret, metrics, door, stage, background };
+            let program = Program { config, manifest, secret, metrics, doors, stage, background };
             program.serve(place, &args.node, waiting_room, signals).await
         }
         other => {
@@ -114,6 +120,14 @@ async fn run(args: &Args) -> anyhow::Result<()> {
             other.map(drop)
         }
     }
+}
+
+/// Listens where actions reach the API: without TLS, whose authority they would have to know.
+fn listen_for_actions(address: SocketAddr) -> anyhow::Result<Door> {
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("cannot listen on {address}; choose another with --actions-address"))?;
+    info!("actions reach the API at {}", listener.local_addr()?);
+    Ok(Door { listener, tls: None })
 }
 
 /// What is counted, and where it is shown.
@@ -130,7 +144,7 @@ struct Program {
     manifest: Arc<Manifest>,
     secret: Option<Secret>,
     metrics: Metrics,
-    door: Door,
+    doors: Vec<Door>,
     stage: Stage,
     background: Shutdown,
 }
@@ -144,7 +158,7 @@ impl Program {
         waiting_room: Server,
         mut signals: Signals,
     ) -> anyhow::Result<()> {
-        let Self { config, manifest, secret, metrics, door, stage, background } = self;
+        let Self { config, manifest, secret, metrics, doors, stage, background } = self;
         let bus = place.bus.clone();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let events = Events::new(
@@ -188,7 +202,7 @@ impl Program {
             }
         };
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let api = controller.serve(vec![door], workers)?;
+        let api = controller.serve(doors, workers)?;
         stage.done();
         info!("ready");
         let adopting =

@@ -88,9 +88,11 @@ async fn what_else_is_broken_is_named_with_its_remedy() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, place::free_port())).expect("the port was free");
     let port = taken.local_addr().expect("a bound socket has an address").port();
     site.check(Role::Invoker, port, &[]).expect_only_failure(&[&port.to_string(), "is held by cluster"]);
-    let metrics = format!("127.0.0.1:{port}");
-    let found = site.check(Role::Controller, 0, &["--metrics-address", &metrics]);
+    let held = format!("127.0.0.1:{port}");
+    let found = site.check(Role::Controller, 0, &["--metrics-address", &held]);
     found.expect_only_failure(&["is held by cluster", "--metrics-address"]);
+    let found = site.check(Role::Controller, 0, &["--actions-address", &held]);
+    found.expect_only_failure(&["is held by cluster", "--actions-address"]);
 
     let state = site.folder().join("state");
     fs::remove_dir(&state).expect("it is empty");

@@ -18,6 +18,7 @@ use invoker::container::docker::{DockerConfig, DockerRuntime};
 use invoker::container::{ContainerSpec, CreateError, EndCause, LogFraming, Pull};
 use invoker::metrics::DockerMetrics;
 use serde_json::{Value, json};
+use tests::docker::bridge_address;
 use tests::place;
 
 use crate::container_site::{LONG, PYTHON, Site};
@@ -135,7 +136,7 @@ async fn actions_reach_the_api_and_nothing_else_here() {
             [gateway.to_string(), api_port],
             [gateway.to_string(), other_port],
             [metadata.address.to_string(), 80],
-            [docker_bridge().to_string(), open_port],
+            [bridge_address().to_string(), open_port],
             [neighbour.container.address().ip().to_string(), 8080],
         ],
         "names": ["localhost"],
@@ -157,14 +158,6 @@ async fn actions_reach_the_api_and_nothing_else_here() {
 
 fn network_instance(site: &Site) -> String {
     site.run.trim_end_matches('r').to_owned()
-}
-
-/// The host's address on Docker's own bridge.
-fn docker_bridge() -> Ipv4Addr {
-    let output = Command::new("ip").args(["-4", "-o", "addr", "show", "docker0"]).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let address = text.split_ascii_whitespace().find(|word| word.contains('/')).unwrap_or("127.0.0.1/8");
-    address.split('/').next().unwrap().parse().unwrap()
 }
 
 /// The metadata service's address on this machine's loopback device.

@@ -28,6 +28,17 @@ function main() {
   });
 }";
 
+/// Demands that an action of this namespace reaches the API.
+pub async fn expect_calls_back(namespace: &Namespace) {
+    let action = json!({
+        "exec": { "kind": "nodejs:default", "code": CALLER },
+        "annotations": [{ "key": "provide-api-key", "value": true }],
+    });
+    let name = namespace.create("caller", &action).await;
+    let result = namespace.result(&name, &json!({})).await;
+    assert_eq!(result["names"], json!([name]), "{result}");
+}
+
 fn guest(server: &Server, authority: &Authority) -> Namespace {
     Namespace::new("guest", GUEST, Client::trusting(server.url(), Some(GUEST), &authority.pem(), None))
 }
@@ -49,14 +60,7 @@ async fn clients_that_trust_the_authority_are_served_and_actions_call_back() {
     let authority = Authority::new("api");
     let options = Options { tls: Some(authority.identity("api")), ..Options::default() };
     let server = Server::start(options).await;
-    let guest = guest(&server, &authority);
-    let action = json!({
-        "exec": { "kind": "nodejs:default", "code": CALLER },
-        "annotations": [{ "key": "provide-api-key", "value": true }],
-    });
-    let name = guest.create("caller", &action).await;
-    let result = guest.result(&name, &json!({})).await;
-    assert_eq!(result["names"], json!([name]), "{}", server.story());
+    expect_calls_back(&guest(&server, &authority)).await;
     let stranger = Client::trusting(server.url(), None, &Authority::new("other").pem(), None);
     let error = refused(&stranger).await;
     assert!(error.contains("UnknownIssuer"), "{error}");

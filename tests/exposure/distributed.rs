@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use tests::client::{Client, basic};
 use tests::deployment::{Pair, Site};
+use tests::docker::bridge_address;
 use tests::fixtures::ECHO;
 use tests::namespace::Namespace;
 use tests::pki::Authority;
@@ -13,6 +14,8 @@ use tests::place;
 use tests::server::Options;
 use tests::services::kafka::{ACCOUNT, Kafka};
 use tests::services::postgres::Postgres;
+
+use crate::api_tls::expect_calls_back;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_speaks_tls_and_nobody_is_the_operator_without_a_password() {
@@ -80,5 +83,29 @@ async fn everybody_speaks_tls_and_nobody_is_the_operator_without_a_password() {
         std::fs::write(&file, format!("127.0.0.1:{}", node.port())).unwrap();
         assert!(!probe().status.success(), "it does not speak plainly");
     }
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn actions_reach_the_api_plainly_where_it_has_an_address_for_them() {
+    let authority = Authority::new("actions");
+    let options = Options {
+        tls: Some(authority.identity("node")),
+        user_memory: "512m".to_owned(),
+        ..Options::default()
+    };
+    // An address of this machine that is not their bridge's gateway: the firewall would close it to actions.
+    let at = format!("{}:{}", bridge_address(), place::free_port());
+    let url = format!("http://{at}");
+    let site = Site::shared(options).await;
+    let pair = Pair::start_with(site, [&["--actions-address", &at], &["--api-host", &url]]).await;
+
+    let key = pair.site().admin().create_user("caller").await;
+    let over_tls = Client::trusting(pair.controller().url(), Some(&key), &authority.pem(), None);
+    expect_calls_back(&Namespace::new("caller", &key, over_tls)).await;
+    // Each of the two is what it is said to be.
+    let plain = |url: &str| Client::new(&url.replace("https", "http"), None);
+    assert!(plain(pair.controller().url()).get("/ping").send().await.is_err());
+    assert_eq!(plain(&url).get("/ping").await.text(), "pong");
     pair.stop().await;
 }

@@ -354,7 +354,14 @@ impl Pair {
 
     /// Starts a pair there.
     pub async fn start_on(site: Site) -> Self {
-        let (mut controller, mut invoker) = (site.spawn(Role::Controller), site.spawn(Role::Invoker));
+        Self::start_with(site, [&[], &[]]).await
+    }
+
+    /// The same, with further arguments of the controller and of the invoker.
+    pub async fn start_with(site: Site, arguments: [&[&str]; 2]) -> Self {
+        let spawn = |role, arguments| site.spawn_on(role, place::free_port(), arguments);
+        let [mut controller, mut invoker] =
+            [spawn(Role::Controller, arguments[0]), spawn(Role::Invoker, arguments[1])];
         controller.wait_until_ready().await;
         invoker.wait_until_ready().await;
         controller.wait_for_invokers(1).await;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
+use std::net::Ipv4Addr;
 use std::process::Command;
 
 use bollard::Docker;
@@ -9,6 +10,14 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOption
 
 /// The label that says whose container or network it is.
 const INSTANCE: &str = "oxwhisk.instance";
+
+/// This machine's address on Docker's own bridge; on loopback if there is none.
+pub fn bridge_address() -> Ipv4Addr {
+    let output = Command::new("ip").args(["-4", "-o", "addr", "show", "docker0"]).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let network = text.split_ascii_whitespace().find_map(|word| word.split_once('/'));
+    network.and_then(|(address, _)| address.parse().ok()).unwrap_or(Ipv4Addr::LOCALHOST)
+}
 
 /// The Docker side of one server.
 #[derive(Clone, Debug)]
