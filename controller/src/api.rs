@@ -28,17 +28,46 @@ pub mod triggers;
 pub mod waiting;
 pub mod web_actions;
 
-use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource};
+use std::sync::Arc;
 
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{App as Application, FromRequest, HttpRequest, HttpResponse, Resource};
+use common::shutdown::Shutdown;
+use server::{Door, Server, Terms};
+
+use self::app::App;
 use self::caller::Caller;
 use self::error::ApiError;
+use self::metrics::Shown;
 
 /// The root of the API.
 pub const API: &str = "/api/v1";
 
+/// Serves all of it behind these doors, and metrics if they are shown there.
+pub fn serve(
+    doors: Vec<Door>,
+    terms: Terms,
+    app: Arc<App>,
+    shown: Option<Arc<Shown>>,
+    tasks: &Shutdown,
+) -> std::io::Result<Server> {
+    server::serve(doors, terms, tasks, move || {
+        let shown = shown.clone();
+        Application::new()
+            .app_data(web::Data::from(app.clone()))
+            .configure(|config| {
+                if let Some(shown) = shown {
+                    config.app_data(web::Data::from(shown));
+                }
+            })
+            .wrap(from_fn(frame::frame))
+            .configure(routes)
+    })
+}
+
 /// Every route.
-pub fn routes(config: &mut ServiceConfig) {
+fn routes(config: &mut ServiceConfig) {
     config
         // Where most requests go: patterns are tried in this order.
         .service(

@@ -17,7 +17,6 @@ pub mod system;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::{App as Application, web};
 use common::bus::MessageBus;
 use common::clock::Clock;
 use common::config::Config;
@@ -144,7 +143,7 @@ pub struct Cluster {
 /// A running controller. It serves as long as its servers run.
 pub struct Controller {
     app: Arc<App>,
-    metrics: Option<web::Data<Shown>>,
+    metrics: Option<Arc<Shown>>,
     entrance: Arc<Entrance>,
     many: Option<(Arc<Ledger>, Arc<Sharding>)>,
     background: Shutdown,
@@ -279,7 +278,7 @@ pub async fn start(mut parts: Parts, shutdown: Shutdown) -> anyhow::Result<Contr
         gate,
     };
     shown.know(members);
-    let metrics = (!metrics_apart).then(|| web::Data::from(shown));
+    let metrics = (!metrics_apart).then_some(shown);
     let entrance = Entrance::new(app.config.controller.http.clone());
     Ok(Controller { app: Arc::new(app), metrics, entrance, many, background: shutdown })
 }
@@ -369,20 +368,8 @@ impl Controller {
     /// Serves the API behind these doors, with so many threads, until the server is told to stop. May be called
     /// more than once: all servers share one controller, and its bounds on connections.
     pub fn serve(&self, doors: Vec<Door>, workers: usize) -> std::io::Result<Server> {
-        let (app, metrics) = (self.app.clone(), self.metrics.clone());
         let terms = Terms { name: "api", workers, grace: STOP, entrance: self.entrance.clone() };
-        server::serve(doors, terms, &self.background, move || {
-            let metrics = metrics.clone();
-            Application::new()
-                .app_data(web::Data::from(app.clone()))
-                .configure(|config| {
-                    if let Some(metrics) = metrics {
-                        config.app_data(metrics);
-                    }
-                })
-                .wrap(actix_web::middleware::from_fn(api::frame::frame))
-                .configure(api::routes)
-        })
+        api::serve(doors, terms, self.app.clone(), self.metrics.clone(), &self.background)
     }
 
     /// Answers whoever still waits for a result with the activation's id (202): for when nothing runs any
