@@ -190,7 +190,7 @@ impl Program {
             events,
         };
         let started = tokio::select! {
-            started = controller::start(parts, background.clone()) => started.map(Some),
+            started = Controller::start(parts, background.clone()) => started.map(Some),
             () = signals.next() => Ok(None),
         };
         waiting_room.stop().await;

@@ -102,7 +102,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         abandoned: take_over(&data, |mark| mark == Some(CONTROLLER))?,
         events: events.clone(),
     };
-    let controller = controller::start(parts, background.clone()).await?;
+    let controller = Controller::start(parts, background.clone()).await?;
     let servers = Servers::default();
     let scheme = if tls.is_some() { "https" } else { "http" };
     servers.add(&controller, Door { listener, tls: tls.clone() })?;

@@ -131,7 +131,7 @@ impl Whisk {
             abandoned: Vec::new(),
             events: common::events::Events::default(),
         };
-        let controller = controller::start(parts, shutdown.clone()).await.unwrap();
+        let controller = Controller::start(parts, shutdown.clone()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = controller.serve(vec![Door { listener, tls: None }], 1).unwrap();
