@@ -2,6 +2,7 @@
 //!
 //! The facts stand behind one short lock; what follows from a decision is done after it is released.
 
+mod containers;
 pub mod decide;
 pub mod keep_alive;
 pub mod keeper;

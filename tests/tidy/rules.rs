@@ -20,9 +20,10 @@ const ROOMS: [(&str, &[&str]); 8] = [
 ];
 
 /// Decisions, which wait for nothing.
-const PURE: [&str; 14] = [
+const PURE: [&str; 15] = [
     "invoker/src/logs/cut.rs",
     "invoker/src/logs/marked.rs",
+    "invoker/src/pool/containers.rs",
     "invoker/src/pool/decide.rs",
     "invoker/src/proxy/state.rs",
     "controller/src/load_balancer/schedule.rs",

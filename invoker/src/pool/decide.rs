@@ -8,11 +8,12 @@
 //! evicts, only where that is not enough: a job that waits is worth more than one that may come. Who needs memory
 //! for something else (a compiler) reserves it here, and waits in the same queue.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use common::clock::Millis;
 
+use super::containers::{Containers, Stage};
 use super::stem_cells::{CellNo, StemCells};
 
 /// For whom a container is, for its whole life: a namespace and an action with all that makes it.
@@ -105,48 +106,19 @@ pub enum Effect<J> {
     Grant(ReservationNo),
 }
 
-/// How far a container is. Better ones are later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    /// Without an owner.
-    StemCell(CellNo),
-    /// Made for its first job, which is not initialized yet.
-    Cold,
-    /// A stem cell that has a job and is not initialized yet.
-    Warming(CellNo),
-    Warm,
-}
-
-#[derive(Debug)]
-struct Slot {
-    owner: Option<Owner>,
-    memory_mb: u64,
-    max_concurrent: u32,
-    active: u32,
-    stage: Stage,
-    removing: bool,
-    last_used: u64,
-}
-
 /// The pool's facts.
 #[derive(Debug)]
 pub struct PoolState<J> {
     capacity_mb: u64,
-    used_mb: u64,
-    removing_mb: u64,
-    slots: HashMap<ContainerNo, Slot>,
-    by_owner: HashMap<Owner, Vec<ContainerNo>>,
-    /// Warm containers without a job, longest unused first.
-    idle: BTreeSet<(u64, ContainerNo)>,
-    idle_mb: u64,
+    containers: Containers,
     stem_cells: StemCells,
     waiting: VecDeque<Waiter<J>>,
     /// Whether something was evicted for the first who waits.
     evicted: bool,
     /// Granted ones, with their memory.
     reserved: HashMap<ReservationNo, u64>,
+    reserved_mb: u64,
     next: u64,
-    tick: u64,
 }
 
 impl<J: Wanting> PoolState<J> {
@@ -154,18 +126,13 @@ impl<J: Wanting> PoolState<J> {
     pub fn new(capacity_mb: u64, stem_cells: StemCells) -> Self {
         Self {
             capacity_mb,
-            used_mb: 0,
-            removing_mb: 0,
-            slots: HashMap::new(),
-            by_owner: HashMap::new(),
-            idle: BTreeSet::new(),
-            idle_mb: 0,
+            containers: Containers::default(),
             stem_cells,
             waiting: VecDeque::new(),
             evicted: false,
             reserved: HashMap::new(),
+            reserved_mb: 0,
             next: 0,
-            tick: 0,
         }
     }
 
@@ -189,7 +156,7 @@ impl<J: Wanting> PoolState<J> {
     /// Memory that was reserved is no longer needed, or no longer waited for.
     pub fn release(&mut self, no: ReservationNo) -> Vec<Effect<J>> {
         match self.reserved.remove(&no) {
-            Some(memory_mb) => self.used_mb -= memory_mb,
+            Some(memory_mb) => self.reserved_mb -= memory_mb,
             None => self.waiting.retain(|waiter| !matches!(waiter, Waiter::Reservation(n, _) if *n == no)),
         }
         self.serve()
@@ -209,17 +176,7 @@ impl<J: Wanting> PoolState<J> {
 
     /// The container has less memory than before, that of its first job.
     pub fn shrunk(&mut self, no: ContainerNo, memory_mb: u64) -> Vec<Effect<J>> {
-        if let Some(slot) = self.slots.get_mut(&no)
-            && let Some(less) = slot.memory_mb.checked_sub(memory_mb)
-        {
-            slot.memory_mb = memory_mb;
-            self.used_mb -= less;
-            if slot.removing {
-                self.removing_mb -= less;
-            } else if self.idle.contains(&(slot.last_used, no)) {
-                self.idle_mb -= less;
-            }
-        }
+        self.containers.shrunk(no, memory_mb);
         self.serve()
     }
 
@@ -265,23 +222,12 @@ impl<J: Wanting> PoolState<J> {
 
     /// The container is initialized.
     pub fn warmed(&mut self, no: ContainerNo) {
-        if let Some(slot) = self.slots.get_mut(&no) {
-            slot.stage = Stage::Warm;
-        }
+        self.containers.warmed(no);
     }
 
     /// One job of the container has ended, and the container is good for more.
     pub fn ended(&mut self, no: ContainerNo) -> Vec<Effect<J>> {
-        self.tick += 1;
-        if let Some(slot) = self.slots.get_mut(&no) {
-            slot.active = slot.active.saturating_sub(1);
-            slot.stage = Stage::Warm;
-            slot.last_used = self.tick;
-            if slot.active == 0 && !slot.removing {
-                self.idle.insert((slot.last_used, no));
-                self.idle_mb += slot.memory_mb;
-            }
-        }
+        self.containers.ended(no);
         self.serve()
     }
 
@@ -289,10 +235,10 @@ impl<J: Wanting> PoolState<J> {
     pub fn dying(&mut self, no: ContainerNo) -> Vec<Effect<J>> {
         let mut effects = Vec::new();
         // Of several that fail together one is told of.
-        if let Some(Slot { stage: Stage::StemCell(cell), removing: false, .. }) = self.slots.get(&no)
+        if let Some((Stage::StemCell(cell), false)) = self.containers.stage(no)
             && self.stem_cells.make(false)
         {
-            effects.push(Effect::Failed(*cell));
+            effects.push(Effect::Failed(cell));
         }
         self.retire(no);
         effects.extend(self.serve());
@@ -302,10 +248,10 @@ impl<J: Wanting> PoolState<J> {
     /// The container was to be a stem cell and could not be made, whether it had a job already or not.
     pub fn unmade(&mut self, no: ContainerNo) -> Vec<Effect<J>> {
         let mut effects = Vec::new();
-        if let Some(Slot { stage: Stage::StemCell(cell) | Stage::Warming(cell), .. }) = self.slots.get(&no)
+        if let Some((Stage::StemCell(cell) | Stage::Warming(cell), _)) = self.containers.stage(no)
             && self.stem_cells.make(false)
         {
-            effects.push(Effect::Failed(*cell));
+            effects.push(Effect::Failed(cell));
         }
         self.retire(no);
         effects.extend(self.serve());
@@ -315,10 +261,7 @@ impl<J: Wanting> PoolState<J> {
     /// The container is gone; its memory is free.
     pub fn removed(&mut self, no: ContainerNo) -> Vec<Effect<J>> {
         self.retire(no);
-        if let Some(slot) = self.slots.remove(&no) {
-            self.used_mb -= slot.memory_mb;
-            self.removing_mb -= slot.memory_mb;
-        }
+        self.containers.removed(no);
         self.serve()
     }
 
@@ -336,13 +279,14 @@ impl<J: Wanting> PoolState<J> {
     /// How the pool stands.
     pub fn standing(&self) -> Standing {
         let (prewarmed, prewarmed_mb) = self.stem_cells.standing();
+        let (idle, idle_mb) = self.containers.idle();
         Standing {
             waiting: self.waiting.len(),
             waiting_mb: self.waiting.iter().map(Waiter::memory_mb).sum(),
-            containers: self.slots.len(),
-            used_mb: self.used_mb,
-            idle: self.idle.len(),
-            idle_mb: self.idle_mb,
+            containers: self.containers.count(),
+            used_mb: self.used_mb(),
+            idle,
+            idle_mb,
             prewarmed,
             prewarmed_mb,
         }
@@ -350,18 +294,17 @@ impl<J: Wanting> PoolState<J> {
 
     /// How many jobs containers have.
     pub fn active(&self) -> u64 {
-        self.slots.values().map(|slot| u64::from(slot.active)).sum()
+        self.containers.active()
     }
 
     /// Memory of all containers and reservations, MB.
     pub fn used_mb(&self) -> u64 {
-        self.used_mb
+        self.containers.used_mb() + self.reserved_mb
     }
 
     /// Every container that is not going already goes: they are to be removed.
     pub fn close(&mut self) -> Vec<ContainerNo> {
-        let living: Vec<_> =
-            self.slots.iter().filter(|(_, slot)| !slot.removing).map(|(no, _)| *no).collect();
+        let living = self.containers.living();
         for no in &living {
             self.retire(*no);
         }
@@ -382,8 +325,9 @@ impl<J: Wanting> PoolState<J> {
             self.evicted = false;
         }
         // Nobody waits: what is free may go to those who come.
-        if let Some((cell, memory_mb)) = self.stem_cells.missing(self.capacity_mb - self.used_mb) {
-            let no = self.add(None, memory_mb, Stage::StemCell(cell));
+        if let Some((cell, memory_mb)) = self.stem_cells.missing(self.capacity_mb - self.used_mb()) {
+            let no = self.next();
+            self.containers.add_stem_cell(no, cell, memory_mb);
             self.stem_cells.begin(cell, no);
             effects.push(Effect::Prewarm(no, cell));
         }
@@ -392,23 +336,20 @@ impl<J: Wanting> PoolState<J> {
 
     fn serve_job(&mut self, job: J, effects: &mut Vec<Effect<J>>) -> Result<(), Waiter<J>> {
         let want = job.want();
-        if let Some((no, start)) = self.find_warm(want) {
-            self.take(no);
+        if let Some((no, start)) = self.containers.find_warm(want) {
+            self.containers.take(no);
             effects.push(Effect::Assign(no, job, start));
         } else if let Some((no, is_made)) = self.stem_cells.take(want) {
             // One that is not made yet only shortens the cold start.
             let missed = if is_made { None } else { self.stem_cells.missed(want) };
-            self.adopt(no, want);
+            self.containers.adopt(no, want);
             let start = if is_made { Start::Prewarmed } else { Start::Cold };
             effects.push(Effect::Assign(no, job, start));
             effects.extend(missed.map(Effect::Missed));
         } else if self.has_room(want.memory_mb) {
             let missed = self.stem_cells.missed(want);
-            let want = want.clone();
-            let no = self.add(Some(want.owner), want.memory_mb, Stage::Cold);
-            if let Some(slot) = self.slots.get_mut(&no) {
-                (slot.active, slot.max_concurrent) = (1, want.max_concurrent);
-            }
+            let no = self.next();
+            self.containers.add(no, want);
             let start = if self.evicted { Start::Recreated } else { Start::Cold };
             effects.push(Effect::Create(no, job, start));
             effects.extend(missed.map(Effect::Missed));
@@ -429,85 +370,35 @@ impl<J: Wanting> PoolState<J> {
             self.make_room(memory_mb, effects);
             return Err(Waiter::Reservation(no, memory_mb));
         }
-        self.used_mb += memory_mb;
+        self.reserved_mb += memory_mb;
         self.reserved.insert(no, memory_mb);
         effects.push(Effect::Grant(no));
         Ok(())
     }
 
     fn has_room(&self, memory_mb: u64) -> bool {
-        self.used_mb + memory_mb <= self.capacity_mb
+        self.used_mb() + memory_mb <= self.capacity_mb
     }
 
-    /// Of the owner's containers with room the initialized ones first, of those the one used last: the
-    /// others may then be paused and go.
-    fn find_warm(&self, want: &Want) -> Option<(ContainerNo, Start)> {
-        let owned = self.by_owner.get(&want.owner)?;
-        let free = owned.iter().filter_map(|no| {
-            let slot = self.slots.get(no)?;
-            let has_room = !slot.removing && slot.active < slot.max_concurrent;
-            has_room.then_some((slot.stage, slot.last_used, *no))
-        });
-        let (stage, _, no) = free.max()?;
-        let start = match stage {
-            Stage::Warm => Start::Warmed,
-            Stage::Warming(_) => Start::Warming,
-            Stage::Cold | Stage::StemCell(_) => Start::WarmingCold,
-        };
-        Some((no, start))
-    }
-
-    fn take(&mut self, no: ContainerNo) {
-        self.tick += 1;
-        if let Some(slot) = self.slots.get_mut(&no) {
-            if self.idle.remove(&(slot.last_used, no)) {
-                self.idle_mb -= slot.memory_mb;
-            }
-            slot.active += 1;
-            slot.last_used = self.tick;
-        }
-    }
-
-    /// A stem cell gets its owner with its first job.
-    fn adopt(&mut self, no: ContainerNo, want: &Want) {
-        self.take(no);
-        if let Some(slot) = self.slots.get_mut(&no) {
-            slot.owner = Some(want.owner.clone());
-            slot.max_concurrent = want.max_concurrent;
-            if let Stage::StemCell(cell) = slot.stage {
-                slot.stage = Stage::Warming(cell);
-            }
-            self.by_owner.entry(want.owner.clone()).or_default().push(no);
-        }
-    }
-
-    fn add(&mut self, owner: Option<Owner>, memory_mb: u64, stage: Stage) -> ContainerNo {
+    fn next(&mut self) -> ContainerNo {
         self.next += 1;
-        self.tick += 1;
-        let no = ContainerNo(self.next);
-        self.used_mb += memory_mb;
-        if let Some(owner) = &owner {
-            self.by_owner.entry(owner.clone()).or_default().push(no);
-        }
-        let last_used = self.tick;
-        let slot = Slot { owner, memory_mb, max_concurrent: 1, active: 0, stage, removing: false, last_used };
-        self.slots.insert(no, slot);
-        no
+        ContainerNo(self.next)
     }
 
     /// Removes idle containers, longest unused first, then stem cells, until what is short will be free;
     /// none if all of them would not do.
     fn make_room(&mut self, wanted_mb: u64, effects: &mut Vec<Effect<J>>) {
-        let will_be_used = self.used_mb - self.removing_mb + wanted_mb;
+        let will_be_used = self.used_mb() - self.containers.removing_mb() + wanted_mb;
         let mut short = will_be_used.saturating_sub(self.capacity_mb);
+        let (_, idle_mb) = self.containers.idle();
         let (_, spare_mb) = self.stem_cells.standing();
-        if short == 0 || self.idle_mb + spare_mb < short {
+        if short == 0 || idle_mb + spare_mb < short {
             return;
         }
         while short > 0 {
-            let warm = self.idle.first().map(|(_, no)| *no);
+            let warm = self.containers.longest_unused();
             let Some(no) = warm.or_else(|| self.stem_cells.oldest()) else { return };
-            short = short.saturating_sub(self.slots.get(&no).map_or(0, |slot| slot.memory_mb));
+            short = short.saturating_sub(self.containers.memory_mb(no));
             self.retire(no);
             self.evicted = true;
             effects.push(Effect::Remove(no));
@@ -515,23 +406,8 @@ impl<J: Wanting> PoolState<J> {
     }
 
     fn retire(&mut self, no: ContainerNo) {
-        let Some(slot) = self.slots.get_mut(&no) else { return };
-        if slot.removing {
-            return;
-        }
-        slot.removing = true;
-        self.removing_mb += slot.memory_mb;
-        if self.idle.remove(&(slot.last_used, no)) {
-            self.idle_mb -= slot.memory_mb;
-        }
-        self.stem_cells.forget(no);
-        if let Some(owner) = &slot.owner
-            && let Some(owned) = self.by_owner.get_mut(owner)
-        {
-            owned.retain(|other| *other != no);
-            if owned.is_empty() {
-                self.by_owner.remove(owner);
-            }
+        if self.containers.retire(no) {
+            self.stem_cells.forget(no);
         }
     }
 }
