@@ -1,7 +1,9 @@
 //! The server's end of TLS: certificate and key from PEM files, read again when they change.
 //!
 //! TLS 1.2 and 1.3 by rustls, with ring, and HTTP/1.1 alone. A new certificate is for new connections; one that
-//! cannot be used is told in the log, and the one before it stays.
+//! cannot be used is told in the log, and the one before it stays. A client's end is in `tls/client.rs`.
+
+pub mod client;
 
 #[cfg(feature = "flags")]
 pub mod flags;
@@ -135,7 +137,7 @@ impl Files {
         let verifier = match &self.client_ca {
             None => Arc::new(NoClientAuth),
             Some(path) => {
-                let roots = Arc::new(authorities(path)?);
+                let roots = Arc::new(authorities(CLIENT_CA, path)?);
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
                 verifier.map_err(|error| file(CLIENT_CA, path, error))?
             }
@@ -200,10 +202,10 @@ fn identity_of(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Res
     })
 }
 
-fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+fn authorities(what: &'static str, path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(CLIENT_CA, path)? {
-        roots.add(certificate).map_err(|error| file(CLIENT_CA, path, error))?;
+    for certificate in certificates(what, path)? {
+        roots.add(certificate).map_err(|error| file(what, path, error))?;
     }
     Ok(roots)
 }

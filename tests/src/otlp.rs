@@ -1,10 +1,11 @@
-//! A collector of traces: it takes OTLP over HTTP, keeps every span, and shows those of a trace as a tree.
+//! A collector of traces: it takes OTLP over HTTP, plain or over TLS, keeps every span, and shows those of a trace as a tree.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use common::tls::{Files, Tls};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -17,8 +18,11 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+use crate::pki::Identity;
 
 /// One span as it was received.
 #[derive(Clone, Debug)]
@@ -60,10 +64,29 @@ impl Otlp {
     ///
     /// If there is none.
     pub async fn start() -> Self {
+        Self::listen(None).await
+    }
+
+    /// The same over TLS, as `localhost`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no port, or the identity's files are gone.
+    pub async fn start_with_tls(identity: &Identity) -> Self {
+        let (certificate, key) = (identity.certificate().to_owned(), identity.key().to_owned());
+        let tls = Tls::load(Files { certificate, key, client_ca: None });
+        Self::listen(Some(tls.expect("the identity's files are there"))).await
+    }
+
+    async fn listen(tls: Option<Tls>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let address = listener.local_addr().expect("it is bound");
+        let url = match &tls {
+            Some(_) => format!("https://localhost:{}", address.port()),
+            None => format!("http://{address}"),
+        };
         let spans = Arc::<Mutex<Vec<Span>>>::default();
-        let serving = spawn(serve(listener, spans.clone()));
+        let serving = spawn(serve(listener, tls, spans.clone()));
         Self { url, spans, serving }
     }
 
@@ -102,17 +125,27 @@ fn spawn(work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(work)
 }
 
-async fn serve(listener: TcpListener, spans: Arc<Mutex<Vec<Span>>>) {
+async fn serve(listener: TcpListener, tls: Option<Tls>, spans: Arc<Mutex<Vec<Span>>>) {
     while let Ok((stream, _)) = listener.accept().await {
         let spans = spans.clone();
-        let service = service_fn(move |request| take(request, spans.clone()));
-        let connection = hyper::server::conn::http1::Builder::new();
-        let connection = connection.serve_connection(TokioIo::new(stream), service);
+        let Some(tls) = &tls else {
+            spawn(converse(stream, spans));
+            continue;
+        };
+        let handshake = tls.acceptor().accept(stream);
         spawn(async move {
-            // An exporter that ends closes its connection as it likes.
-            let _ = connection.await;
+            if let Ok(stream) = handshake.await {
+                converse(stream, spans).await;
+            }
         });
     }
+}
+
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, spans: Arc<Mutex<Vec<Span>>>) {
+    let service = service_fn(move |request| take(request, spans.clone()));
+    let connection = hyper::server::conn::http1::Builder::new();
+    // An exporter that ends closes its connection as it likes.
+    let _ = connection.serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn take(

@@ -8,13 +8,14 @@ use crate::tree::{self, File};
 const LINES: usize = 600;
 
 /// A foreign library and the places that may name it, as beginnings of paths.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("bollard", &["invoker/src/container/docker", "xtask/", "tests/"]),
     ("sqlx", &["common/src/store", "tests/"]),
     ("actix_web", &["controller/src/api", "invoker/src/routes.rs", "server/"]),
     ("actix_(http|server|service)", &["server/"]),
-    ("rustls", &["common/src/tls.rs", "tests/"]),
-    ("tokio_rustls", &["common/src/connection.rs", "common/src/tls.rs"]),
+    ("hyper_rustls", &["common/src/tls"]),
+    ("rustls", &["common/src/tls", "tests/"]),
+    ("tokio_rustls", &["common/src/connection.rs", "common/src/tls"]),
     ("rdkafka", &["common/src/bus/kafka", "tests/"]),
     ("opentelemetry(_sdk|_proto)?", &["common/src/trace", "tests/"]),
 ];

@@ -1,6 +1,8 @@
 //! One trace from a request over the bus to the container, in both forms, as a collector sees it.
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
+mod tls;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;

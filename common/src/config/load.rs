@@ -32,12 +32,13 @@ pub enum ConfigError {
 }
 
 /// Upstream's and OpenTelemetry's plain variables and the keys they stand for.
-pub const PLAIN: [(&str, &[&str]); 10] = [
+pub const PLAIN: [(&str, &[&str]); 11] = [
     ("KAFKA_HOSTS", &["kafka", "hosts"]),
     ("LIMITS_ACTIONS_INVOKES_PERMINUTE", &["limits", "invocations-per-minute"]),
     ("LIMITS_ACTIONS_INVOKES_CONCURRENT", &["limits", "concurrent-invocations"]),
     ("LIMITS_TRIGGERS_FIRES_PERMINUTE", &["limits", "fires-per-minute"]),
     ("LIMITS_ACTIONS_SEQUENCE_MAXLENGTH", &["limits", "sequence-length"]),
+    ("OTEL_EXPORTER_OTLP_CERTIFICATE", &["tracing", "otlp", "ca"]),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", &["tracing", "otlp", "endpoint"]),
     ("OTEL_EXPORTER_OTLP_HEADERS", &["tracing", "otlp", "headers"]),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", &["tracing", "otlp", "protocol"]),

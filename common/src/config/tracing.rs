@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
 
@@ -20,9 +21,11 @@ pub struct TracingConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct OtlpConfig {
-    /// The collector, such as `http://127.0.0.1:4318`; `/v1/traces` is added. Empty: nothing is exported, and traces
-    /// that others began are passed on.
+    /// The collector, such as `http://127.0.0.1:4318`, or `https://…` over TLS; `/v1/traces` is added. Empty: nothing is
+    /// exported, and traces that others began are passed on.
     pub endpoint: String,
+    /// A PEM file with the authorities of a collector that is spoken to over TLS, in place of the system's.
+    pub ca: Option<PathBuf>,
     /// How it is spoken to.
     pub protocol: OtlpProtocol,
     /// Which part of the requests that bring no trace begins one: `1` all, `0.01` one of a hundred. Those that bring
@@ -38,6 +41,7 @@ impl Default for OtlpConfig {
     fn default() -> Self {
         Self {
             endpoint: String::new(),
+            ca: None,
             protocol: OtlpProtocol::HttpProtobuf,
             sample_rate: Fraction(1.0),
             headers: OtlpHeaders::default(),

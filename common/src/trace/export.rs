@@ -14,7 +14,6 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use opentelemetry::Context;
 use opentelemetry_proto::tonic::collector::trace::v1::{
@@ -32,6 +31,7 @@ use tracing::{info, warn};
 
 use crate::config::tracing::{OtlpConfig, OtlpProtocol};
 use crate::shutdown::Shutdown;
+use crate::tls::client::{Connector, connector};
 
 /// Spans that wait to be sent; one more is dropped.
 const QUEUE: usize = 8192;
@@ -45,6 +45,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 /// How long what is left may take at the end.
 const LAST: Duration = Duration::from_secs(2);
+/// Whom a collector's certificate must be of.
+const AUTHORITIES: &str = "the collector's authorities (whisk.tracing.otlp.ca)";
 /// What is read of an answer.
 const ANSWER: usize = 64 * 1024;
 
@@ -154,7 +156,7 @@ async fn gather(ended: &mut mpsc::Receiver<SpanData>, stop: &Shutdown) -> Option
 
 /// Whoever takes spans by OTLP over HTTP.
 struct Collector {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
     endpoint: Uri,
     headers: HeaderMap,
     resource: ResourceAttributesWithSchema,
@@ -177,10 +179,9 @@ impl Collector {
         let endpoint: Uri = endpoint
             .parse()
             .with_context(|| format!("whisk.tracing.otlp.endpoint '{}' is no URL", config.endpoint))?;
-        if endpoint.scheme_str() != Some("http") || endpoint.authority().is_none() {
+        if !matches!(endpoint.scheme_str(), Some("http" | "https")) || endpoint.authority().is_none() {
             bail!(
-                "whisk.tracing.otlp.endpoint '{}' does not begin with http://; \
-                 a collector on this machine can send on by TLS",
+                "whisk.tracing.otlp.endpoint '{}' begins neither with http:// nor with https://",
                 config.endpoint
             );
         }
@@ -192,7 +193,11 @@ impl Collector {
             headers.insert(HeaderName::from_bytes(name.as_bytes()).with_context(wrong)?, value);
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        let client = Client::builder(TokioExecutor::new()).build(connector(
+            &endpoint,
+            config.ca.as_deref(),
+            AUTHORITIES,
+        )?);
         Ok(Self { client, endpoint, headers, resource: resource.into() })
     }
 
