@@ -4,6 +4,7 @@
 //! cannot be used is told in the log, and the one before it stays. A client's end is in `tls/client.rs`.
 
 pub mod client;
+pub mod doctor;
 
 #[cfg(feature = "flags")]
 pub mod flags;
@@ -50,6 +51,16 @@ pub enum TlsError {
         path: PathBuf,
         /// What is wrong with it.
         why: String,
+    },
+    /// A key is not that of the certificate that it comes with.
+    #[error("{what} {key}: it is not the key of {certificate}")]
+    Mismatch {
+        /// What it is for.
+        what: &'static str,
+        /// The file of the key.
+        key: PathBuf,
+        /// That of the certificate.
+        certificate: PathBuf,
     },
 }
 
@@ -131,7 +142,7 @@ impl Files {
 
     fn read(&self) -> Result<ServerConfig, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let identity = identity_of(&self.certificate, &self.key, &provider)?;
+        let identity = identity_of([CERTIFICATE, KEY], &self.certificate, &self.key, &provider)?;
         let builder = ServerConfig::builder_with_provider(provider.clone());
         let builder = builder.with_safe_default_protocol_versions().map_err(|error| self.wrong(error))?;
         let verifier = match &self.client_ca {
@@ -188,17 +199,23 @@ fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'s
     }
 }
 
-fn identity_of(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
-    let chain = certificates(CERTIFICATE, certificate)?;
+/// A certificate and its key, both under the names that errors have for them.
+fn identity_of(
+    what: [&'static str; 2],
+    certificate: &Path,
+    key: &Path,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsError> {
+    let chain = certificates(what[0], certificate)?;
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| {
-        file(KEY, key, told(&error, "it holds no private key in PEM, or one under a password"))
+        file(what[1], key, told(&error, "it holds no private key in PEM, or one under a password"))
     })?;
     CertifiedKey::from_der(chain, secret, provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
-            file(KEY, key, format!("it is not the key of {}", certificate.display()))
+            TlsError::Mismatch { what: what[1], key: key.to_owned(), certificate: certificate.to_owned() }
         }
-        rustls::Error::InvalidCertificate(_) => file(CERTIFICATE, certificate, error),
-        error => file(KEY, key, error),
+        rustls::Error::InvalidCertificate(_) => file(what[0], certificate, error),
+        error => file(what[1], key, error),
     })
 }
 
@@ -272,7 +289,8 @@ pub fn to_ourselves(
     let builder = builder.with_custom_certificate_verifier(Arc::new(Ourselves(provider.clone())));
     let config = match identity {
         Some((certificate, key)) => {
-            let identity = identity_of(Path::new(certificate), Path::new(key), &provider)?;
+            let identity =
+                identity_of([CERTIFICATE, KEY], Path::new(certificate), Path::new(key), &provider)?;
             builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
         }
         None => builder.with_no_client_auth(),

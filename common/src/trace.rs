@@ -5,7 +5,7 @@
 //! nothing is exported. A request that nobody traces carries nothing, and costs a look for a header. Whether a
 //! trace is recorded is decided once, by whoever begins it.
 
-mod export;
+pub mod export;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -59,7 +59,7 @@ fn settings(args: &Args) -> anyhow::Result<Config> {
 
 /// Looks at what a controller needs.
 async fn check(args: &Args) -> anyhow::Result<ExitCode> {
-    node::check::check("oxwhisk-controller", &args.node, args.port, settings(args), async |config| {
+    node::check::check(NodeKind::Controller, &args.node, args.port, settings(args), async |config| {
         let manifest = match Manifest::load(args.node.runtimes.as_deref(), &config.runtimes) {
             Ok(_) => Finding::ok("the runtimes manifest can be read"),
             Err(error) => Finding::fail(format!("{error:#}"), "mend it, or name another with --runtimes"),

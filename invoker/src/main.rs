@@ -69,7 +69,7 @@ fn settings(args: &Args) -> anyhow::Result<Config> {
 
 /// Looks at what an invoker needs.
 async fn check(args: &Args) -> anyhow::Result<ExitCode> {
-    node::check::check("oxwhisk-invoker", &args.node, args.port, settings(args), async |config| {
+    node::check::check(NodeKind::Invoker, &args.node, args.port, settings(args), async |config| {
         let mut docker = DockerConfig::new("", "", args.api_port);
         if let Err(error) = docker.take(&config.docker) {
             return vec![Finding::fail(format!("{error:#}"), "docs/settings.md has every setting")];

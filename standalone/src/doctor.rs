@@ -10,6 +10,8 @@ use common::entity::identity::AuthKey;
 use common::manifest::Manifest;
 use common::paths;
 use common::store::sqlite;
+use common::tls;
+use common::trace::export;
 use invoker::container::docker::DockerConfig;
 use invoker::container::docker::doctor::{examine, wants::Wants};
 use invoker::container::process::ProcessConfig;
@@ -35,6 +37,9 @@ pub async fn check(args: &Args) -> anyhow::Result<ExitCode> {
         report.add([machine::folder("the folder of logs", folder, "--log-dir")])?;
     }
     report.add([machine::open_files()])?;
+    let files = args.tls.files(config.controller.protocol, &config.controller.https);
+    report.add(tls::doctor::server(files))?;
+    report.add(export::examine(&config.tracing.otlp))?;
     if let Err(error) = DockerConfig::new("", "", args.port).take(&config.docker) {
         report.add([setting(error)])?;
     }

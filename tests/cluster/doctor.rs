@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -11,6 +12,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use sqlx::{Connection, PgConnection};
 use tests::deployment::{Pair, Role, Site};
+use tests::pki::Authority;
 use tests::place;
 use tests::server::Options;
 use tests::services::kafka::Kafka;
@@ -80,6 +82,45 @@ async fn broken_services_are_named_with_the_remedy() {
     found.expect_only_failure(&["has no such database", "createdb"]);
     let found = check(&hosts, "postgres://oxwhisk@127.0.0.1:1/oxwhisk");
     found.expect_only_failure(&["PostgreSQL at", "does not answer", "whisk.postgres.url"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_of_tls_are_looked_at() {
+    let authority = Authority::new("doctor");
+    let (soon, other) = (authority.identity_until("soon", 13), authority.identity("other"));
+    let gone = authority.identity_until("gone", -1);
+    let site = Site::shared(Options::default()).await;
+    let set = |options: &mut Options, name: &str, file: &Path| {
+        options.environment.push((format!("CONFIG_whisk_{name}"), file.display().to_string()));
+    };
+    let site = site.with(|options| {
+        options.tls = Some(other.clone());
+        set(options, "postgres_sslRootCert", &authority.file());
+        set(options, "postgres_sslCert", soon.certificate());
+        set(options, "postgres_sslKey", soon.key());
+    });
+    for role in [Role::Controller, Role::Invoker] {
+        let found = site.check(role, 0, &[]);
+        found.expect_health();
+        found.expect("ok", &["the TLS certificate", "other.cert.pem: good until"]);
+        found.expect("ok", &["the authorities of PostgreSQL", "ca.pem: good until"]);
+        found.expect("warn", &["our certificate for PostgreSQL", "soon.cert.pem: expires on", "renew it"]);
+        found.expect("ok", &["our key for PostgreSQL", "is closed to others"]);
+    }
+    let site = site.with(|options| set(options, "postgres_sslKey", other.key()));
+    let words = ["our key for PostgreSQL", "other.key.pem: it is not the key of", "soon.cert.pem", "ssl-key"];
+    site.check(Role::Controller, 0, &[]).expect_only_failure(&words);
+    let site = site.with(|options| {
+        set(options, "postgres_sslKey", soon.key());
+        set(options, "kafka_common_securityProtocol", Path::new("SSL"));
+        set(options, "kafka_common_sslCaLocation", gone.certificate());
+    });
+    let found = site.check(Role::Controller, 0, &[]);
+    found.expect("FAIL", &["the authorities of Kafka", "gone.cert.pem: expired on", "renew it"]);
+    found.expect("FAIL", &["Kafka at", "does not answer"]);
+    let site = site.with(|options| set(options, "kafka_common_sslCaLocation", Path::new("/nowhere/ca.pem")));
+    let words = ["ssl-ca-location: the file /nowhere/ca.pem cannot be read", "mend whisk.kafka.common"];
+    site.check(Role::Controller, 0, &[]).expect_only_failure(&words);
 }
 
 #[tokio::test(flavor = "multi_thread")]

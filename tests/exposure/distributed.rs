@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use tests::client::{Client, basic};
-use tests::deployment::{Pair, Site};
+use tests::deployment::{Pair, Role, Site};
 use tests::docker::bridge_address;
 use tests::fixtures::ECHO;
 use tests::namespace::Namespace;
@@ -82,6 +82,13 @@ async fn everybody_speaks_tls_and_nobody_is_the_operator_without_a_password() {
         assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
         std::fs::write(&file, format!("127.0.0.1:{}", node.port())).unwrap();
         assert!(!probe().status.success(), "it does not speak plainly");
+    }
+
+    // What a look before the start finds.
+    let found = pair.site().check(Role::Controller, place::free_port(), &[]);
+    found.expect_health();
+    for what in ["the TLS certificate", "the authorities of Kafka", "the authorities of PostgreSQL"] {
+        found.expect("ok", &[what, "good until"]);
     }
     pair.stop().await;
 }

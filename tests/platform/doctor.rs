@@ -9,6 +9,7 @@ use std::process::Command;
 
 use serde_json::json;
 use tests::doctor::Findings;
+use tests::pki::{Authority, Identity};
 use tests::place;
 use tests::server::{Home, Options};
 
@@ -110,6 +111,49 @@ async fn what_is_broken_is_named_with_its_remedy() {
     let user_memory = "100000g".to_owned();
     let home = Home::new(Options { user_memory, ..Options::default() });
     check(&home).expect_only_failure(&["containers may use", "lower --user-memory"]);
+}
+
+#[test]
+fn the_files_of_tls_are_looked_at() {
+    let authority = Authority::new("doctor");
+    let found = |identity: &Identity, clients: &Path, collector: &Path| {
+        let environment = [
+            ("OXWHISK_TLS_CLIENT_CA", clients),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", Path::new("https://localhost:4318")),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", collector),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.display().to_string()));
+        let (tls, environment) = (Some(identity.clone()), environment.to_vec());
+        check(&Home::new(Options { tls, environment, ..Options::default() }))
+    };
+    let (ca, nowhere) = (authority.file(), Path::new("/nowhere/ca.pem"));
+    let identity = authority.identity("ours");
+    let healthy = found(&identity, &ca, &ca);
+    healthy.expect_health();
+    healthy.expect("ok", &["the TLS certificate", "ours.cert.pem: good until"]);
+    healthy.expect("ok", &["the TLS key", "ours.key.pem is closed to others"]);
+    healthy.expect("ok", &["the authorities of TLS clients", "ca.pem: good until"]);
+    healthy.expect("ok", &["the collector's authorities", "ca.pem: good until"]);
+    let missing = found(&identity, nowhere, &ca);
+    missing.expect_only_failure(&["of TLS clients /nowhere/ca.pem: it cannot be read", "--tls-client-ca"]);
+    let missing = found(&identity, &ca, nowhere);
+    missing.expect_only_failure(&["whisk.tracing.otlp.ca", "/nowhere/ca.pem: it cannot be read", "mend"]);
+
+    let soon = found(&authority.identity_until("soon", 13), &ca, &ca);
+    soon.expect_health();
+    soon.expect("warn", &["soon.cert.pem: expires on", "renew it"]);
+    let gone = authority.identity_until("gone", -1);
+    found(&gone, &ca, &ca).expect_only_failure(&["gone.cert.pem: expired on", "renew it"]);
+    found(&identity, gone.certificate(), &ca).expect("warn", &["of TLS clients", "expired on"]);
+
+    let open = fs::Permissions::from_mode(0o644);
+    fs::set_permissions(identity.key(), open).expect("it is ours");
+    found(&identity, &ca, &ca).expect_only_failure(&["ours.key.pem is open to everybody", "chmod 600"]);
+    fs::copy(gone.key(), identity.key()).expect("both are ours");
+    let words = ["ours.key.pem: it is not the key of", "ours.cert.pem", "--tls-key"];
+    found(&identity, &ca, &ca).expect_only_failure(&words);
+    fs::remove_file(identity.key()).expect("it is ours");
+    found(&identity, &ca, &ca).expect_only_failure(&["ours.key.pem: it cannot be read", "--tls-key"]);
 }
 
 #[tokio::test]

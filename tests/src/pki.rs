@@ -2,14 +2,25 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use common::clock::{Clock, SystemClock};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, date_time_ymd,
 };
 use tempfile::TempDir;
+
+/// Whom identities are for.
+const HOSTS: [&str; 2] = ["127.0.0.1", "localhost"];
+
+fn params(hosts: &[&str]) -> CertificateParams {
+    let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+    CertificateParams::new(hosts).expect("these are names")
+}
 
 /// An authority, with a folder for what it signs.
 #[derive(Clone)]
@@ -64,7 +75,7 @@ impl Authority {
     ///
     /// If it cannot be made or written.
     pub fn identity(&self, name: &str) -> Identity {
-        self.identity_for(name, &["127.0.0.1", "localhost"])
+        self.identity_for(name, &HOSTS)
     }
 
     /// The same for these hosts.
@@ -73,8 +84,23 @@ impl Authority {
     ///
     /// As [`Authority::identity`].
     pub fn identity_for(&self, name: &str, hosts: &[&str]) -> Identity {
-        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        let mut params = CertificateParams::new(hosts).expect("these are names");
+        self.sign(name, params(hosts))
+    }
+
+    /// One whose certificate expires in so many days; it has expired if they are negative.
+    ///
+    /// # Panics
+    ///
+    /// As [`Authority::identity`].
+    pub fn identity_until(&self, name: &str, days: i64) -> Identity {
+        let now = Duration::from_millis(SystemClock.now().0);
+        let end = (now.as_secs()).saturating_add_signed(days * 86_400);
+        let mut params = params(&HOSTS);
+        params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(end);
+        self.sign(name, params)
+    }
+
+    fn sign(&self, name: &str, mut params: CertificateParams) -> Identity {
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
@@ -88,6 +114,7 @@ impl Authority {
             _folder: self.folder.clone(),
         };
         fs::write(&identity.key, key.serialize_pem()).expect("the folder is writable");
+        fs::set_permissions(&identity.key, fs::Permissions::from_mode(0o600)).expect("it is ours");
         fs::write(&identity.certificate, certificate.pem()).expect("the folder is writable");
         identity
     }

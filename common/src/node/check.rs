@@ -7,11 +7,14 @@ use super::NodeArgs;
 use crate::bus::kafka;
 use crate::config::Config;
 use crate::doctor::{Finding, Report, machine};
+use crate::nodes::NodeKind;
 use crate::store::postgres;
+use crate::tls;
+use crate::trace::export;
 
 /// Looks at all of it, then at what `own` looks at. A node without settings that can be used is done already.
 pub async fn check(
-    program: &str,
+    kind: NodeKind,
     args: &NodeArgs,
     port: u16,
     settings: anyhow::Result<Config>,
@@ -26,6 +29,10 @@ pub async fn check(
             return Ok(report.exit_code());
         }
     };
+    let (program, protocol, https) = match kind {
+        NodeKind::Controller => ("oxwhisk-controller", config.controller.protocol, &config.controller.https),
+        NodeKind::Invoker => ("oxwhisk-invoker", config.invoker.protocol, &config.invoker.https),
+    };
     report.add([
         Finding::ok("the settings can be read"),
         machine::folder("the state folder", &args.state_dir, "--state-dir"),
@@ -39,6 +46,8 @@ pub async fn check(
     if let Some(folder) = &args.log_dir {
         report.add([machine::folder("the folder of logs", folder, "--log-dir")])?;
     }
+    report.add(tls::doctor::server(args.tls.files(protocol, https)))?;
+    report.add(export::examine(&config.tracing.otlp))?;
     if let Some(file) = &config.postgres.password_file {
         report.add([machine::private("the password file of PostgreSQL", file)])?;
     }

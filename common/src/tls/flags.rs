@@ -24,27 +24,38 @@ pub struct TlsFlags {
 }
 
 impl TlsFlags {
-    /// What this process shows to clients, by its flags or else by its settings, followed until the shutdown;
-    /// `None` if it is to be plain.
+    /// The files that they or else the settings name; `None` if the server is to be plain.
     ///
     /// # Errors
     ///
-    /// As [`Files::of`] and [`Tls::load`].
+    /// As [`Files::of`].
+    pub fn files(
+        &self,
+        protocol: Option<Protocol>,
+        config: &HttpsConfig,
+    ) -> Result<Option<Files>, TlsError> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Ok(Some(Files {
+                certificate: certificate.clone(),
+                key: key.clone(),
+                client_ca: self.tls_client_ca.clone(),
+            })),
+            _ => Files::of(protocol, config),
+        }
+    }
+
+    /// What this process shows to clients, followed until the shutdown; `None` if it is to be plain.
+    ///
+    /// # Errors
+    ///
+    /// As [`TlsFlags::files`] and [`Tls::load`].
     pub fn open(
         &self,
         protocol: Option<Protocol>,
         config: &HttpsConfig,
         shutdown: &Shutdown,
     ) -> Result<Option<Arc<Tls>>, TlsError> {
-        let files = match (&self.tls_cert, &self.tls_key) {
-            (Some(certificate), Some(key)) => Some(Files {
-                certificate: certificate.clone(),
-                key: key.clone(),
-                client_ca: self.tls_client_ca.clone(),
-            }),
-            _ => Files::of(protocol, config)?,
-        };
-        let Some(files) = files else { return Ok(None) };
+        let Some(files) = self.files(protocol, config)? else { return Ok(None) };
         let tls = Arc::new(Tls::load(files)?);
         shutdown.spawn("tls", tls.clone().follow(shutdown.clone()));
         Ok(Some(tls))

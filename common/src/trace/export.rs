@@ -30,8 +30,10 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{info, warn};
 
 use crate::config::tracing::{OtlpConfig, OtlpProtocol};
+use crate::doctor::Finding;
 use crate::shutdown::Shutdown;
 use crate::tls::client::{Connector, connector};
+use crate::tls::doctor::{Library, authorities};
 
 /// Spans that wait to be sent; one more is dropped.
 const QUEUE: usize = 8192;
@@ -49,6 +51,20 @@ const LAST: Duration = Duration::from_secs(2);
 const AUTHORITIES: &str = "the collector's authorities (whisk.tracing.otlp.ca)";
 /// What is read of an answer.
 const ANSWER: usize = 64 * 1024;
+
+/// Looks at what it would take to export spans. No collector is called.
+pub fn examine(config: &OtlpConfig) -> Option<Finding> {
+    if config.endpoint.is_empty() {
+        return None;
+    }
+    let remedy = "mend whisk.tracing.otlp (docs/traces.md)";
+    let collector = match Collector::new(config, &Resource::builder_empty().build()) {
+        Ok(collector) => collector,
+        Err(error) => return Some(Finding::fail(format!("{error:#}"), remedy)),
+    };
+    let ca = config.ca.as_ref().filter(|_| collector.endpoint.scheme_str() == Some("https"))?;
+    Some(authorities(Library::Rustls, AUTHORITIES, ca, remedy))
+}
 
 /// Takes spans that have ended.
 pub(super) struct Queue {

@@ -1,6 +1,7 @@
 //! What is wrong with a Kafka cluster for us: whether it answers, takes our topics, and lets messages of our size
 //! through. It is asked; topics are proposed, and none is made.
 
+use std::path::Path;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminOptions, ConfigResource, ResourceSpecifier};
@@ -12,9 +13,11 @@ use tokio::time::Instant;
 use super::super::Topic;
 use super::FRAMING;
 use super::client::{self, Context};
+use super::security;
 use super::topics::Topics;
 use crate::config::kafka::KafkaConfig;
-use crate::doctor::Finding;
+use crate::doctor::{Finding, machine};
+use crate::tls::doctor::{Library, authorities, identity};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,13 +41,41 @@ struct Facts {
 
 /// Asks the cluster; messages have at most so many bytes.
 pub async fn examine(config: &KafkaConfig, max_message: usize) -> Vec<Finding> {
+    let settings = match security::settings(&config.common) {
+        Ok(settings) => settings,
+        Err(error) => return vec![Finding::fail(error.to_string(), "mend whisk.kafka.common")],
+    };
+    let mut found = files(&settings);
     match gather(config, max_message).await {
-        Ok(facts) => judge(config, max_message, &facts),
-        Err(why) => vec![Finding::fail(
+        Ok(facts) => found.extend(judge(config, max_message, &facts)),
+        Err(why) => found.push(Finding::fail(
             format!("Kafka at {} does not answer: {why}", config.hosts),
             "start it, or name others with whisk.kafka.hosts (KAFKA_HOSTS)",
-        )],
+        )),
     }
+    found
+}
+
+/// Looks at the files of TLS.
+fn files(settings: &[(String, String)]) -> Vec<Finding> {
+    let value = |name: &str| settings.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    // Authorities may be a folder, too.
+    let file = |name: &str| value(name).map(Path::new).filter(|path| path.is_file());
+    let mut found = Vec::new();
+    if !value("security.protocol").is_some_and(|protocol| protocol.to_ascii_uppercase().ends_with("SSL")) {
+        return found;
+    }
+    if let Some(path) = file("ssl.ca.location") {
+        let what = "the authorities of Kafka";
+        found.push(authorities(Library::OpenSsl, what, path, "mend ssl-ca-location of whisk.kafka.common"));
+    }
+    if let (Some(certificate), Some(key)) = (file("ssl.certificate.location"), file("ssl.key.location")) {
+        let what = ["our certificate for Kafka", "our key for Kafka"];
+        let remedy = "mend ssl-certificate-location and ssl-key-location of whisk.kafka.common";
+        found.extend(identity(Library::OpenSsl, what, [certificate, key], remedy));
+    }
+    found.extend(file("ssl.keystore.location").map(|path| machine::private("our keystore for Kafka", path)));
+    found
 }
 
 async fn gather(config: &KafkaConfig, max_message: usize) -> Result<Facts, String> {

@@ -1,5 +1,8 @@
 //! What is wrong with a PostgreSQL server or database for us. It is asked and not changed.
 
+use std::path::PathBuf;
+
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::time::timeout;
 
@@ -8,6 +11,7 @@ use super::database::{MIGRATOR, options};
 use crate::clock::{Clock, SystemClock};
 use crate::config::postgres::PostgresConfig;
 use crate::doctor::Finding;
+use crate::tls::doctor::{Library, authorities, identity};
 
 /// The oldest version that we use.
 const OLDEST: i32 = 150_000;
@@ -65,10 +69,37 @@ pub async fn examine(config: &PostgresConfig) -> Vec<Finding> {
         }
         Err(error) => Err(error),
     };
+    let mut found = files(&options);
     match facts {
-        Ok(facts) => judge(config, &facts),
-        Err(error) => vec![unusable(config, &error)],
+        Ok(facts) => found.extend(judge(config, &facts)),
+        Err(error) => found.push(unusable(config, &error)),
     }
+    found
+}
+
+/// Looks at the files of TLS, whether settings, the address or the driver's own variables name them.
+fn files(options: &PgConnectOptions) -> Vec<Finding> {
+    // It tells of them in an address alone, and there are hosts and names that it cannot write into one.
+    let url = options.clone().host("localhost").username("anybody").to_url_lossy();
+    let named = |key: &str| {
+        let (_, value) = url.query_pairs().find(|(name, _)| name == key)?;
+        // Others are the text of a certificate.
+        Some(PathBuf::from(value.strip_prefix("file: ")?))
+    };
+    let mut found = Vec::new();
+    if matches!(options.get_ssl_mode(), PgSslMode::Disable) {
+        return found;
+    }
+    if let Some(path) = named("sslrootcert") {
+        let what = "the authorities of PostgreSQL";
+        found.push(authorities(Library::Rustls, what, &path, "mend whisk.postgres.ssl-root-cert"));
+    }
+    if let (Some(certificate), Some(key)) = (named("sslcert"), named("sslkey")) {
+        let what = ["our certificate for PostgreSQL", "our key for PostgreSQL"];
+        let remedy = "mend whisk.postgres.ssl-cert and whisk.postgres.ssl-key";
+        found.extend(identity(Library::Rustls, what, [&certificate, &key], remedy));
+    }
+    found
 }
 
 async fn gather(mut connection: PgConnection) -> Result<Facts, sqlx::Error> {
@@ -194,7 +225,28 @@ fn connections(config: &PostgresConfig, facts: &Facts) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::postgres::PostgresUrl;
     use crate::doctor::Verdict;
+
+    #[test]
+    fn files_are_found_wherever_they_are_named() {
+        let url = "postgres://a%2Fb:s3c%3Fret@db/x?host=::1&sslrootcert=/nowhere/by%20url.pem";
+        let named = |config: PostgresConfig| files(&options(&config).unwrap());
+        let config = PostgresConfig { url: PostgresUrl(url.to_owned()), ..PostgresConfig::default() };
+        let found = named(config.clone());
+        assert!(
+            found.len() == 1 && found[0].what.contains("/nowhere/by url.pem: it cannot be read"),
+            "{found:?}"
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let found = named(PostgresConfig { ssl_root_cert: Some(file.path().into()), ..config.clone() });
+        assert!(
+            found.len() == 1 && found[0].what.contains("no certificate in PEM"),
+            "settings win: {found:?}"
+        );
+        let config = PostgresConfig { ssl_mode: Some("disable".to_owned()), ..config };
+        assert!(named(config).is_empty(), "they are not used");
+    }
 
     fn healthy() -> Facts {
         let applied = MIGRATOR.iter().map(|known| (known.version, true, known.checksum.to_vec())).collect();
