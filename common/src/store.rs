@@ -270,6 +270,8 @@ pub trait SubjectStore: Send + Sync {
     async fn subject(&self, subject: &str) -> Result<Option<SubjectRecord>, StoreError>;
     /// Names of subjects in their order, from the one behind `after` on.
     async fn subjects(&self, after: &str, limit: u64) -> Result<Vec<String>, StoreError>;
+    /// Names of subjects that are locked out.
+    async fn blocked(&self) -> Result<Vec<String>, StoreError>;
     /// Creates or replaces a subject with all its keys.
     async fn put_subject(&self, record: &SubjectRecord) -> Result<(), StoreError>;
     /// Deletes a subject with all its keys. Returns whether there was one.

@@ -16,6 +16,7 @@ use common::trace::Tracer;
 
 use crate::ack::AckSender;
 use crate::actions::Actions;
+use crate::blocked::Blocked;
 use crate::compile::Compiler;
 use crate::container::ContainerRuntime;
 use crate::container::client::ResponseLimits;
@@ -41,6 +42,8 @@ pub struct Context {
     pub journal: Arc<Journal>,
     /// Reports to controllers.
     pub acks: AckSender,
+    /// Whose activations are not begun.
+    pub blocked: Blocked,
     /// The records that are stored already.
     pub activations: Arc<dyn ActivationStore>,
     /// Stores records.

@@ -6,6 +6,7 @@
 
 pub mod ack;
 pub mod actions;
+pub mod blocked;
 pub mod compile;
 pub mod container;
 pub mod context;
@@ -37,7 +38,7 @@ use common::manifest::Manifest;
 use common::metrics::shared::SharedMetrics;
 use common::shutdown::Shutdown;
 use common::store::cache::EntityCache;
-use common::store::{ActivationStore, ArtifactStore, Certainty, EntityKind};
+use common::store::{ActivationStore, ArtifactStore, Certainty, EntityKind, SubjectStore};
 use common::telemetry::span::System;
 use common::trace::Tracer;
 use tokio::sync::watch;
@@ -46,6 +47,7 @@ use tracing::{Instrument, error};
 
 use ack::AckSender;
 use actions::Actions;
+use blocked::Blocked;
 use common::record::writer::RecordWriter;
 use compile::Compiler;
 use container::ContainerRuntime;
@@ -77,6 +79,8 @@ pub struct Parts {
     pub manifest: Arc<Manifest>,
     /// Entities and code.
     pub artifacts: Arc<dyn ArtifactStore>,
+    /// Who is blocked.
+    pub subjects: Arc<dyn SubjectStore>,
     /// Records.
     pub activations: Arc<dyn ActivationStore>,
     /// Orders and acknowledgements.
@@ -166,6 +170,7 @@ impl Invoker {
                 parts.metrics.ack.clone(),
             ),
             compiler,
+            blocked: Blocked::default(),
             activations: parts.activations,
             ciphers: parts.config.parameter_storage.ciphers(),
             config: parts.config,
@@ -183,6 +188,14 @@ impl Invoker {
             source: (topic.clone(), parts.bus.system()),
         });
         let pool = Pool::new(context.clone(), prefix);
+        let (following, pool_too, stop) = (context.clone(), pool.clone(), feeding.clone());
+        feeding.spawn("blocked", async move {
+            let following = following.blocked.follow(&*parts.subjects, || pool_too.refuse_blocked());
+            tokio::select! {
+                () = stop.requested() => {}
+                () = following => {}
+            }
+        });
         for run in parts.abandoned {
             recovery::recover(run, &context, &pool).await;
         }

@@ -232,6 +232,7 @@ impl Program {
             config: config.clone(),
             manifest: manifest.clone(),
             artifacts: place.stores.artifacts.clone(),
+            subjects: place.stores.subjects.clone(),
             activations: place.stores.activations.clone(),
             bus: place.bus.clone(),
             runtime: runtime.clone(),

@@ -23,6 +23,9 @@ use crate::proxy::{self, Command, Origin, activation};
 use decide::{ContainerNo, Effect, PoolState, ReservationNo, Start, Wanting};
 use keeper::Keeper;
 
+/// Upstream's words for the activation of a namespace that is locked out.
+const BLOCKED: &str = "The action was not invoked due to a blacklisted namespace.";
+
 /// How long containers may take to go at the end.
 const REMOVAL: Duration = Duration::from_secs(15);
 
@@ -111,19 +114,61 @@ impl Pool {
             return;
         }
         job.traced.waits();
-        let outcome = self.state().submit(job);
+        let mut state = self.state();
+        // With the lock: whoever is blocked later is looked for among those that wait.
+        if self.is_blocked(&job) {
+            drop(state);
+            return self.refuse(vec![job]);
+        }
+        let outcome = state.submit(job);
+        drop(state);
         match outcome {
             Ok(effects) => self.carry_out(effects),
             Err(job) => {
                 let memory = job.want().memory_mb;
                 warn!(action.fqn = %job.message.action, "an action of {memory} MB is larger than the whole pool");
                 let text = "Failed to provision resources to run the action.";
-                let (context, response) = (self.context.clone(), Response::error(Status::WhiskError, text));
-                let span = job.span.clone();
-                let work = async move { activation::answer_unrun(&context, &job, response).await };
-                self.context.tasks.spawn("answer", work.instrument(span));
+                self.answer(vec![job], Response::error(Status::WhiskError, text));
             }
         }
+    }
+
+    /// Ends the jobs that wait of subjects that are blocked by now.
+    pub fn refuse_blocked(self: &Arc<Self>) {
+        let mut refused = Vec::new();
+        self.change(|state| {
+            let (jobs, effects) = state.take_out(|job| self.is_blocked(job));
+            refused = jobs;
+            effects
+        });
+        self.refuse(refused);
+    }
+
+    fn is_blocked(&self, job: &Job) -> bool {
+        self.context.blocked.contains(&job.message.user.subject)
+    }
+
+    fn refuse(&self, jobs: Vec<Job>) {
+        for job in &jobs {
+            let (id, subject) = (job.message.activation_id, &job.message.user.subject);
+            job.span
+                .in_scope(|| info!(activation.id = %id, "{id} is not run: its subject {subject} is blocked"));
+        }
+        self.answer(jobs, Response::error(Status::ApplicationError, BLOCKED));
+    }
+
+    /// Answers jobs that are not run.
+    fn answer(&self, jobs: Vec<Job>, response: Response) {
+        if jobs.is_empty() {
+            return;
+        }
+        let context = self.context.clone();
+        self.context.tasks.spawn("answer", async move {
+            for job in jobs {
+                let answering = activation::answer_unrun(&context, &job, response.clone());
+                answering.instrument(job.span.clone()).await;
+            }
+        });
     }
 
     /// Waits, behind the jobs that came before, for memory that is not for a container of the pool. Idle

@@ -296,6 +296,7 @@ async fn start_invoker(
         config: parts.config,
         manifest: parts.manifest,
         artifacts: parts.stores.artifacts.clone(),
+        subjects: parts.stores.subjects.clone(),
         activations: parts.stores.activations.clone(),
         bus: parts.bus,
         runtime,

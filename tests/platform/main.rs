@@ -5,6 +5,7 @@
 
 mod adversity;
 mod backup;
+mod blocked;
 mod compiled;
 mod doctor;
 mod durability;

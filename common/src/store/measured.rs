@@ -109,6 +109,10 @@ impl SubjectStore for Measured<dyn SubjectStore> {
         measured(&self.metrics.query, self.inner.subjects(after, limit)).await
     }
 
+    async fn blocked(&self) -> Result<Vec<String>, StoreError> {
+        measured(&self.metrics.query, self.inner.blocked()).await
+    }
+
     async fn put_subject(&self, record: &SubjectRecord) -> Result<(), StoreError> {
         measured(&self.metrics.save, self.inner.put_subject(record)).await
     }

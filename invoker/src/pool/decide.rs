@@ -265,6 +265,19 @@ impl<J: Wanting> PoolState<J> {
         self.serve()
     }
 
+    /// Takes out the jobs of those that wait that are `meant`.
+    pub fn take_out(&mut self, meant: impl Fn(&J) -> bool) -> (Vec<J>, Vec<Effect<J>>) {
+        let (mut out, mut waiting) = (Vec::new(), VecDeque::with_capacity(self.waiting.len()));
+        for waiter in self.waiting.drain(..) {
+            match waiter {
+                Waiter::Job(job) if meant(&job) => out.push(job),
+                other => waiting.push_back(other),
+            }
+        }
+        self.waiting = waiting;
+        (out, self.serve())
+    }
+
     /// Takes out the jobs that wait; what waits to reserve is forgotten.
     pub fn drain_waiting(&mut self) -> Vec<J> {
         let waiting = self.waiting.drain(..);

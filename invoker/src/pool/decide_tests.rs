@@ -47,6 +47,16 @@ fn a_warm_container_is_used_again_by_its_owner_alone() {
 }
 
 #[test]
+fn jobs_that_are_taken_out_are_in_nobodys_way_any_more() {
+    let mut pool = plain(256);
+    pool.submit(run(1, 1, 128)).unwrap();
+    assert_eq!(pool.submit(run(2, 2, 256)), Ok(vec![]));
+    assert_eq!(pool.submit(run(3, 3, 128)), Ok(vec![]), "in the order of their arrival");
+    let (out, effects) = pool.take_out(|job| job.0 == 2);
+    assert_eq!((out, created(&effects).len(), pool.waiting()), (vec![run(2, 2, 256)], 1, 0));
+}
+
+#[test]
 fn a_busy_container_is_not_shared_unless_its_action_allows() {
     let mut pool = plain(1024);
     pool.submit(run(1, 1, 256)).unwrap();

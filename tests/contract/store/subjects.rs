@@ -55,6 +55,9 @@ pub(super) async fn identities_are_found_by_uuid_and_by_namespace(_: impl Place,
     let blocked = SubjectRecord { blocked: true, ..subject("zebra", &[key("shared", "u2")]) };
     store.put_subject(&blocked).await.unwrap();
     assert!(store.by_uuid("u2").await.unwrap().unwrap().blocked);
+    assert_eq!(store.blocked().await.unwrap(), ["zebra"]);
+    store.put_subject(&subject("zebra", &[])).await.unwrap();
+    assert!(store.blocked().await.unwrap().is_empty());
     one.stop().await;
 }
 

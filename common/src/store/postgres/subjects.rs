@@ -26,6 +26,7 @@ const BY_NAMESPACE: &str = identities!("k.namespace = $1 ORDER BY k.subject");
 const BLOCKED: &str = "SELECT blocked FROM subjects WHERE subject = $1";
 const KEYS: &str = "SELECT namespace, uuid, digest, sealed FROM keys WHERE subject = $1 ORDER BY namespace";
 const SUBJECTS: &str = "SELECT subject FROM subjects WHERE subject > $1 ORDER BY subject LIMIT $2";
+const LOCKED_OUT: &str = "SELECT subject FROM subjects WHERE blocked ORDER BY subject";
 const PUT_SUBJECT: &str = "INSERT INTO subjects (subject, blocked) VALUES ($1, $2) \
     ON CONFLICT (subject) DO UPDATE SET blocked = excluded.blocked";
 const DELETE_KEYS: &str = "DELETE FROM keys WHERE subject = $1";
@@ -115,6 +116,11 @@ impl SubjectStore for PostgresSubjects {
 
     async fn subjects(&self, after: &str, limit: u64) -> Result<Vec<String>, StoreError> {
         self.names(SUBJECTS, after, limit).await
+    }
+
+    async fn blocked(&self) -> Result<Vec<String>, StoreError> {
+        let names = sqlx::query_scalar(LOCKED_OUT).fetch_all(self.database.pool());
+        self.database.read("read names", names).await
     }
 
     async fn limited(&self, after: &str, limit: u64) -> Result<Vec<String>, StoreError> {

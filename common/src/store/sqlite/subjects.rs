@@ -27,6 +27,7 @@ const BY_NAMESPACE: &str = identities!("k.namespace = ? ORDER BY k.subject");
 const BLOCKED: &str = "SELECT blocked FROM subjects WHERE subject = ?";
 const KEYS: &str = "SELECT namespace, uuid, digest, sealed FROM keys WHERE subject = ? ORDER BY namespace";
 const SUBJECTS: &str = "SELECT subject FROM subjects WHERE subject > ? ORDER BY subject LIMIT ?";
+const LOCKED_OUT: &str = "SELECT subject FROM subjects WHERE blocked ORDER BY subject";
 const PUT_SUBJECT: &str = "INSERT INTO subjects (subject, blocked) VALUES (?, ?) \
     ON CONFLICT (subject) DO UPDATE SET blocked = excluded.blocked";
 const DELETE_KEYS: &str = "DELETE FROM keys WHERE subject = ?";
@@ -121,6 +122,11 @@ impl SubjectStore for SqliteSubjects {
 
     async fn subjects(&self, after: &str, limit: u64) -> Result<Vec<String>, StoreError> {
         self.names(SUBJECTS, after, limit).await
+    }
+
+    async fn blocked(&self) -> Result<Vec<String>, StoreError> {
+        let names = sqlx::query_scalar(LOCKED_OUT).fetch_all(self.database.readers()).await;
+        names.map_err(failed("read names"))
     }
 
     async fn limited(&self, after: &str, limit: u64) -> Result<Vec<String>, StoreError> {
