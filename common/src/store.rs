@@ -334,7 +334,10 @@ pub struct Unstorable {
     pub replaced: bool,
 }
 
-/// Activation records.
+/// Records as they lie there, each with its id; one that cannot be read is [`StoreError::Corrupt`].
+pub type Page = Vec<(ActivationId, Result<Activation, StoreError>)>;
+
+/// Activation records. One that cannot be read hides no other: lists leave it out, and the log names it.
 #[async_trait]
 pub trait ActivationStore: Send + Sync {
     /// Stores a batch. Storing a record again replaces it, so that a batch may be repeated. One record that
@@ -345,8 +348,9 @@ pub trait ActivationStore: Send + Sync {
     async fn presume(&self, batch: &[Activation]) -> Result<Vec<Unstorable>, StoreError>;
     /// The record of that id, if it is of that namespace.
     async fn get(&self, namespace: &EntityName, id: ActivationId) -> Result<Option<Activation>, StoreError>;
-    /// Records of all namespaces in the order of their ids, from the one behind `after` on: for operators.
-    async fn all(&self, after: Option<ActivationId>, limit: u64) -> Result<Vec<Activation>, StoreError>;
+    /// Records of all namespaces in the order of their ids, from the one behind `after` on: for operators, who are
+    /// shown which of them cannot be read.
+    async fn all(&self, after: Option<ActivationId>, limit: u64) -> Result<Page, StoreError>;
     /// What the record of that id is, in whatever namespace; nothing if there is none.
     async fn certainty(&self, id: ActivationId) -> Result<Option<Certainty>, StoreError>;
     /// One page, without results and logs.

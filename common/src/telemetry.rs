@@ -1,6 +1,6 @@
 //! Logs to standard error, as lines for people or as JSON for machines, and to a file where one is wanted.
 
-mod line;
+pub(crate) mod line;
 pub mod span;
 
 use std::fs::{File, OpenOptions};

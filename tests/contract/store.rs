@@ -12,9 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use common::entity::id::ActivationId;
 use common::shutdown::Shutdown;
 use common::store::sqlite::SqliteStores;
 use common::store::{ActivationStore, ArtifactStore, Change, SubjectStore};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::broadcast;
 
 /// Within this time every process knows of a change (promised is a second; the rest is for the machine).
@@ -29,6 +32,8 @@ trait Place: Send + Sync {
         Self: Sized;
     /// The stores on it, as one more process has them.
     async fn open(&self) -> Process;
+    /// Makes the record of that id unreadable, as a broken disk or an older release would leave it.
+    async fn spoil(&self, id: ActivationId);
 }
 
 /// What one process has open.
@@ -70,6 +75,15 @@ impl Place for Sqlite {
             stores.close().await;
         });
         process
+    }
+
+    async fn spoil(&self, id: ActivationId) {
+        let file = SqliteConnectOptions::new().filename(self.0.path().join("activations.db"));
+        let mut database = file.connect().await.unwrap();
+        let spoil = sqlx::query("UPDATE activations SET logs = '[torn' WHERE id = ?");
+        let done = spoil.bind(&id.as_bytes()[..]).execute(&mut database).await.unwrap();
+        assert_eq!(done.rows_affected(), 1);
+        database.close().await.unwrap();
     }
 }
 
@@ -150,6 +164,7 @@ macro_rules! suite {
                     lists_are_newest_first_paged_and_filtered,
                     counts_follow_the_filters,
                     an_operator_reads_all_records_in_pages,
+                    a_record_that_cannot_be_read_hides_no_other,
                     large_batches_and_odd_sizes_are_stored_whole,
                     an_id_is_found_in_its_namespace_only,
                 }

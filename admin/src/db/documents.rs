@@ -122,10 +122,18 @@ impl<'a> Documents<'a> {
             }
             Part::Activations { after } => {
                 let page = stores.activations.all(after, PAGE).await?;
-                let last = page.last().map(|record| record.head.activation_id);
-                for record in page {
-                    let id = format!("{}/{}", record.head.namespace, record.head.activation_id);
-                    let mut document = numbered(id, "1-0".to_owned(), serde_json::to_value(&record)?);
+                let last = page.last().map(|(id, _)| *id);
+                for (id, record) in page {
+                    let (id, document) = match record {
+                        Ok(record) => {
+                            (format!("{}/{id}", record.head.namespace), serde_json::to_value(&record)?)
+                        }
+                        Err(error) => {
+                            let error = anyhow::Error::from(error);
+                            (id.to_string(), json!({ "unreadable": format!("{error:#}") }))
+                        }
+                    };
+                    let mut document = numbered(id, "1-0".to_owned(), document);
                     document.2["entityType"] = "activation".into();
                     self.page.push_back(document);
                 }

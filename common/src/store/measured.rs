@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 
 use super::{
     ActivationQuery, ActivationStore, ArtifactStore, Certainty, Change, Document, EntityQuery,
-    IdentityRecord, Revision, StoreError, Stored, SubjectRecord, SubjectStore, Unstorable, Write,
+    IdentityRecord, Page, Revision, StoreError, Stored, SubjectRecord, SubjectStore, Unstorable, Write,
 };
 use crate::entity::activation::{Activation, ActivationHead, Status};
 use crate::entity::id::ActivationId;
@@ -162,7 +162,7 @@ impl ActivationStore for Measured<dyn ActivationStore> {
         measured(&self.metrics.get, self.inner.get(namespace, id)).await
     }
 
-    async fn all(&self, after: Option<ActivationId>, limit: u64) -> Result<Vec<Activation>, StoreError> {
+    async fn all(&self, after: Option<ActivationId>, limit: u64) -> Result<Page, StoreError> {
         measured(&self.metrics.query, self.inner.all(after, limit)).await
     }
 

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use tracing::warn;
+use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::{Certainty, EntityKind, IdentityRecord, KeyRecord, Revision, StoreError, Stored};
@@ -59,6 +59,12 @@ pub(super) fn certainty(id: ActivationId, head: &str) -> Result<Certainty, Store
     let head: ActivationHead = serde_json::from_str(head)
         .map_err(|error| StoreError::Corrupt { id: id.to_string(), source: error.into() })?;
     Ok(Certainty::of(&head))
+}
+
+/// The rows of a page that can be read; the log names the others.
+pub(super) fn readable<R, T>(rows: Vec<R>, read: impl Fn(R) -> Result<T, StoreError>) -> Vec<T> {
+    let tell = |error| error!("an activation is left out of a list: {:#}", anyhow::Error::from(error));
+    rows.into_iter().filter_map(|row| read(row).map_err(tell).ok()).collect()
 }
 
 /// A document refers to code that is neither brought along nor stored.
@@ -133,4 +139,28 @@ pub(super) fn read_limits(namespace: &str, json: &str) -> Option<UserLimits> {
     serde_json::from_str(json)
         .inspect_err(|error| warn!(namespace, %error, "the limits of {namespace} cannot be read"))
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::line::tests::Kept;
+
+    #[test]
+    fn the_log_names_each_row_that_cannot_be_read() {
+        let read = |number: u32| {
+            let corrupt =
+                || StoreError::Corrupt { id: format!("n{number}"), source: anyhow::anyhow!("torn") };
+            if number.is_multiple_of(2) { Err(corrupt()) } else { Ok(number) }
+        };
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let found = tracing::subscriber::with_default(subscriber, || readable(vec![1, 2, 3, 4], read));
+        assert_eq!(found, [1, 3]);
+        let text = kept.text();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.len() == 2 && lines[0].contains("'n2' cannot be read: torn"), "{text}");
+    }
 }

@@ -58,7 +58,7 @@ fn value_of<'a>(fields: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
 
@@ -70,10 +70,10 @@ pub(super) mod tests {
 
     /// What was written.
     #[derive(Clone, Default)]
-    pub(in crate::telemetry) struct Kept(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Kept(Arc<Mutex<Vec<u8>>>);
 
     impl Kept {
-        pub(in crate::telemetry) fn text(&self) -> String {
+        pub(crate) fn text(&self) -> String {
             String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
         }
     }

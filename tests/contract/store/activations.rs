@@ -6,7 +6,7 @@ use common::entity::id::ActivationId;
 use common::entity::name::EntityName;
 use common::entity::parameters::Parameters;
 use common::entity::version::SemVer;
-use common::store::{ActivationQuery, ActivationStore, Certainty};
+use common::store::{ActivationQuery, ActivationStore, Certainty, Page, StoreError};
 use serde_json::value::RawValue;
 
 use super::{Place, Process};
@@ -228,10 +228,36 @@ pub(super) async fn an_operator_reads_all_records_in_pages(_: impl Place, one: P
     let store = one.activations.as_ref();
     let records = [record(3, "b/x", 30), record(1, "a/x", 10), record(2, "b/p/y", 20)];
     store.store(&records).await.unwrap();
+    let texts =
+        |page: &Page| page.iter().map(|(_, record)| text(record.as_ref().unwrap())).collect::<Vec<_>>();
     let first = store.all(None, 2).await.unwrap();
-    assert_eq!(first.iter().map(text).collect::<Vec<_>>(), [text(&records[1]), text(&records[2])]);
-    let rest = store.all(Some(first[1].head.activation_id), 2).await.unwrap();
-    assert_eq!(rest.iter().map(text).collect::<Vec<_>>(), [text(&records[0])]);
+    assert_eq!(texts(&first), [text(&records[1]), text(&records[2])]);
+    let rest = store.all(Some(first[1].0), 2).await.unwrap();
+    assert_eq!(texts(&rest), [text(&records[0])]);
+    one.stop().await;
+}
+
+pub(super) async fn a_record_that_cannot_be_read_hides_no_other(place: impl Place, one: Process) {
+    let store = one.activations.as_ref();
+    let records: Vec<_> = (1..=4).map(|id| record(id, "ns/a", u64::from(id))).collect();
+    store.store(&records).await.unwrap();
+    let id = |place: usize| records[place].head.activation_id;
+    place.spoil(id(1)).await;
+    let whole = |page: &[Activation]| page.iter().map(|record| record.head.activation_id).collect::<Vec<_>>();
+    assert_eq!(whole(&store.records(&query("ns")).await.unwrap()), [id(3), id(2), id(0)]);
+    let rest = ActivationQuery { skip: 2, limit: 2, ..query("ns") };
+    assert_eq!(whole(&store.records(&rest).await.unwrap()), [id(0)]);
+    let is_corrupt = |error: &StoreError| matches!(error, StoreError::Corrupt { id: told, .. } if *told == id(1).to_string());
+    let alone = store.get(&records[1].head.namespace, id(1)).await.unwrap_err();
+    assert!(is_corrupt(&alone), "{alone:?}");
+    let first = store.all(None, 2).await.unwrap();
+    assert_eq!(first.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [id(0), id(1)]);
+    assert!(first[0].1.is_ok() && first[1].1.as_ref().is_err_and(is_corrupt), "{first:?}");
+    let rest = store.all(Some(id(1)), 200).await.unwrap();
+    assert_eq!(rest.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [id(2), id(3)]);
+    // One that is written anew is whole again.
+    store.store(&records[1..2]).await.unwrap();
+    assert_eq!(page(store, &query("ns")).await, [4, 3, 2, 1]);
     one.stop().await;
 }
 

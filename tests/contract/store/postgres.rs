@@ -9,11 +9,13 @@ mod retention;
 
 use async_trait::async_trait;
 use common::config::postgres::PostgresConfig;
+use common::entity::id::ActivationId;
 use common::shutdown::Shutdown;
 use common::store::Change;
 use common::store::postgres::PostgresStores;
 use sqlx::{Connection, PgConnection};
 use tests::services::postgres::{Postgres, settings};
+use uuid::Uuid;
 
 use super::{Place, Process};
 
@@ -37,6 +39,13 @@ impl Place for Database {
 
     async fn open(&self) -> Process {
         process(&settings(&self.url)).await
+    }
+
+    async fn spoil(&self, id: ActivationId) {
+        let spoil = sqlx::query("UPDATE activations SET logs = '[torn' WHERE id = $1");
+        let id = Uuid::from_bytes(*id.as_bytes());
+        let done = spoil.bind(id).execute(&mut self.sql().await).await.unwrap();
+        assert_eq!(done.rows_affected(), 1);
     }
 }
 

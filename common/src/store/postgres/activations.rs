@@ -15,8 +15,8 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use self::rows::{HeadRow, RecordRow, Row};
-use super::super::rows::{certainty, signed};
-use super::super::{ActivationQuery, ActivationStore, Certainty, StoreError, Unstorable};
+use super::super::rows::{certainty, readable, signed};
+use super::super::{ActivationQuery, ActivationStore, Certainty, Page, StoreError, Unstorable};
 use super::database::{Database, failed};
 use crate::clock::Millis;
 use crate::entity::activation::{Activation, ActivationHead, Status};
@@ -223,11 +223,11 @@ impl ActivationStore for PostgresActivations {
         row.map(RecordRow::into_record).transpose()
     }
 
-    async fn all(&self, after: Option<ActivationId>, limit: u64) -> Result<Vec<Activation>, StoreError> {
+    async fn all(&self, after: Option<ActivationId>, limit: u64) -> Result<Page, StoreError> {
         let after = after.map_or(Uuid::nil(), |id| Uuid::from_bytes(*id.as_bytes()));
         let rows = sqlx::query_as(ALL).bind(after).bind(signed(limit)).fetch_all(self.database.pool());
         let rows: Vec<RecordRow> = self.database.read("read activations", rows).await?;
-        rows.into_iter().map(RecordRow::into_record).collect()
+        Ok(rows.into_iter().map(|row| (row.id(), row.into_record())).collect())
     }
 
     async fn certainty(&self, id: ActivationId) -> Result<Option<Certainty>, StoreError> {
@@ -239,12 +239,12 @@ impl ActivationStore for PostgresActivations {
 
     async fn heads(&self, query: &ActivationQuery) -> Result<Vec<(ActivationHead, Status)>, StoreError> {
         let rows: Vec<HeadRow> = self.rows(query, |listing| listing.heads).await?;
-        rows.into_iter().map(HeadRow::into_head).collect()
+        Ok(readable(rows, HeadRow::into_head))
     }
 
     async fn records(&self, query: &ActivationQuery) -> Result<Vec<Activation>, StoreError> {
         let rows: Vec<RecordRow> = self.rows(query, |listing| listing.records).await?;
-        rows.into_iter().map(RecordRow::into_record).collect()
+        Ok(readable(rows, RecordRow::into_record))
     }
 
     async fn count(&self, query: &ActivationQuery) -> Result<u64, StoreError> {

@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Connection, FromRow, SqliteConnection};
 
 use super::super::rows::{self, signed};
-use super::super::{ActivationQuery, ActivationStore, Certainty, StoreError, Unstorable};
+use super::super::{ActivationQuery, ActivationStore, Certainty, Page, StoreError, Unstorable};
 use super::database::{Database, failed};
 use crate::clock::Millis;
 use crate::entity::activation::{Activation, ActivationHead, Response, Status};
@@ -168,7 +168,7 @@ impl ActivationStore for SqliteActivations {
         row.map(RecordRow::into_record).transpose()
     }
 
-    async fn all(&self, after: Option<ActivationId>, limit: u64) -> Result<Vec<Activation>, StoreError> {
+    async fn all(&self, after: Option<ActivationId>, limit: u64) -> Result<Page, StoreError> {
         let after = after.map_or([0; 16], |id| *id.as_bytes());
         let rows: Vec<RecordRow> = sqlx::query_as(ALL)
             .bind(&after[..])
@@ -176,7 +176,7 @@ impl ActivationStore for SqliteActivations {
             .fetch_all(self.database.readers())
             .await
             .map_err(failed("read activations"))?;
-        rows.into_iter().map(RecordRow::into_record).collect()
+        rows.into_iter().map(|row| Ok((row.head.id()?, row.into_record()))).collect()
     }
 
     async fn certainty(&self, id: ActivationId) -> Result<Option<Certainty>, StoreError> {
@@ -190,12 +190,12 @@ impl ActivationStore for SqliteActivations {
 
     async fn heads(&self, query: &ActivationQuery) -> Result<Vec<(ActivationHead, Status)>, StoreError> {
         let rows: Vec<HeadRow> = self.rows(query, |listing| listing.heads).await?;
-        rows.into_iter().map(HeadRow::into_head).collect()
+        Ok(rows::readable(rows, HeadRow::into_head))
     }
 
     async fn records(&self, query: &ActivationQuery) -> Result<Vec<Activation>, StoreError> {
         let rows: Vec<RecordRow> = self.rows(query, |listing| listing.records).await?;
-        rows.into_iter().map(RecordRow::into_record).collect()
+        Ok(rows::readable(rows, RecordRow::into_record))
     }
 
     async fn count(&self, query: &ActivationQuery) -> Result<u64, StoreError> {
@@ -253,7 +253,7 @@ async fn run(
     Ok(())
 }
 
-fn corrupt(id: &[u8], error: serde_json::Error) -> StoreError {
+fn corrupt(id: &[u8], error: impl Into<anyhow::Error>) -> StoreError {
     let id = match id.try_into() {
         Ok(id) => ActivationId::from_bytes(id).to_string(),
         Err(_) => format!("{id:?}"),
@@ -269,6 +269,11 @@ struct HeadRow {
 }
 
 impl HeadRow {
+    fn id(&self) -> Result<ActivationId, StoreError> {
+        let bytes = <[u8; 16]>::try_from(self.id.as_slice());
+        bytes.map(ActivationId::from_bytes).map_err(|error| corrupt(&self.id, error))
+    }
+
     fn into_head(self) -> Result<(ActivationHead, Status), StoreError> {
         let head = serde_json::from_str(&self.head).map_err(|error| corrupt(&self.id, error))?;
         Ok((head, Status::from_code(self.status)))

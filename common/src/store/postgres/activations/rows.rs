@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::super::super::StoreError;
 use super::super::super::rows::signed;
 use crate::entity::activation::{Activation, ActivationHead, Response, Status};
+use crate::entity::id::ActivationId;
 use crate::entity::json;
 
 /// A record to be written.
@@ -109,6 +110,10 @@ pub(super) struct RecordRow {
 }
 
 impl RecordRow {
+    pub(super) fn id(&self) -> ActivationId {
+        ActivationId::from_bytes(*self.head.id.as_bytes())
+    }
+
     pub(super) fn into_record(self) -> Result<Activation, StoreError> {
         let id = self.head.id;
         let result = self.result.map(RawValue::from_string).transpose();
