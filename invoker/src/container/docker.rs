@@ -19,6 +19,7 @@ pub mod network;
 mod pools;
 pub mod pull;
 
+use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
@@ -246,6 +247,40 @@ impl DockerRuntime {
     pub fn isolation(&self) -> &Isolation {
         &self.isolation
     }
+
+    /// Makes what has a name in Docker. What fails because the daemon went is tried again when it is back.
+    async fn outlasting<T, E, F>(
+        &self,
+        name: &str,
+        away: fn(RuntimeError) -> E,
+        make: impl Fn(String) -> F,
+    ) -> Result<T, E>
+    where
+        E: Error + Send + Sync + 'static,
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut attempts = 0;
+        loop {
+            self.health.there().await.map_err(away)?;
+            let before = self.health.absences();
+            // The daemon may still have one that was half made.
+            let attempt = if attempts == 0 { name.to_owned() } else { format!("{name}_{attempts}") };
+            let error = match make(attempt).await {
+                Err(error) => error,
+                made => return made,
+            };
+            attempts += 1;
+            let of_daemon: Option<&RuntimeError> = error.source().and_then(<dyn Error>::downcast_ref);
+            let went = match of_daemon {
+                Some(source) => self.health.has_gone(source).await || self.health.absences() != before,
+                None => false,
+            };
+            if !went || attempts >= ATTEMPTS {
+                return Err(error);
+            }
+            debug!("{name} is made again: {:#}", anyhow::Error::from(error));
+        }
+    }
 }
 
 #[async_trait]
@@ -263,33 +298,13 @@ impl ContainerRuntime for DockerRuntime {
         self.health.away()
     }
 
-    /// What fails because the daemon went is tried again when it is back.
     async fn create(&self, spec: ContainerSpec) -> Result<Box<dyn Container>, CreateError> {
-        let (mut spec, name) = (spec.clone(), spec.name);
-        let mut attempts = 0;
-        loop {
-            self.health.there().await.map_err(CreateError::Provision)?;
-            let before = self.health.absences();
-            let error = match create::create(self, &spec).await {
-                Ok(container) => return Ok(Box::new(container)),
-                Err(error) => error,
-            };
-            attempts += 1;
-            let went = match &error {
-                CreateError::Provision(source) | CreateError::ImagePull { source, .. } => {
-                    self.health.has_gone(source).await || self.health.absences() != before
-                }
-                CreateError::CommandNotFound { .. }
-                | CreateError::NoInterpreter { .. }
-                | CreateError::NoContainers { .. } => false,
-            };
-            if !went || attempts >= ATTEMPTS {
-                return Err(error);
-            }
-            debug!("container {name} is made again: {:#}", anyhow::Error::from(error));
-            // The daemon may still have the one that was half made.
-            spec.name = format!("{name}_{attempts}");
-        }
+        let make = |name| {
+            let spec = ContainerSpec { name, ..spec.clone() };
+            async move { create::create(self, &spec).await }
+        };
+        let container = self.outlasting(&spec.name, CreateError::Provision, make).await?;
+        Ok(Box::new(container))
     }
 
     async fn builder_of(&self, image: &str) -> Result<Option<Builder>, RuntimeError> {
@@ -298,21 +313,11 @@ impl ContainerRuntime for DockerRuntime {
     }
 
     async fn build(&self, spec: BuildSpec) -> Result<Bytes, BuildError> {
-        let mut attempts = 0;
-        loop {
-            self.health.there().await.map_err(BuildError::Unavailable)?;
-            let before = self.health.absences();
-            let name = format!("{}_{attempts}", spec.name);
-            let error = match build::build(self, &BuildSpec { name, ..spec.clone() }).await {
-                Err(BuildError::Unavailable(error)) => error,
-                other => return other,
-            };
-            attempts += 1;
-            let went = self.health.has_gone(&error).await || self.health.absences() != before;
-            if !went || attempts >= ATTEMPTS {
-                return Err(BuildError::Unavailable(error));
-            }
-        }
+        let make = |name| {
+            let spec = BuildSpec { name, ..spec.clone() };
+            async move { build::build(self, &spec).await }
+        };
+        self.outlasting(&spec.name, BuildError::Unavailable, make).await
     }
 
     async fn remove_run(&self, run: &str) -> Result<usize, RuntimeError> {
