@@ -9,6 +9,7 @@ pub mod connection;
 pub mod doctor;
 pub mod entity;
 pub mod events;
+pub mod huge_pages;
 #[cfg(all(feature = "kafka", feature = "postgres"))]
 pub mod join;
 pub mod journal;

@@ -17,7 +17,7 @@ use crate::telemetry::span::System;
 use crate::telemetry::{self, LogFormat};
 use crate::tls::Tls;
 use crate::tls::flags::TlsFlags;
-use crate::{address, open_files};
+use crate::{address, huge_pages, open_files};
 
 /// The flags that every node has. Each has an environment variable; flags win over the configuration file.
 #[derive(Debug, clap::Args)]
@@ -128,6 +128,7 @@ pub fn main(
     system: System,
     run: impl Future<Output = anyhow::Result<()>>,
 ) -> ExitCode {
+    huge_pages::avoid();
     let outcome =
         if args.probe { address::probe(args.address_file.as_deref()) } else { live(args, system, run) };
     end(program, outcome)

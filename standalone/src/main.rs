@@ -34,6 +34,7 @@ fn main() -> ExitCode {
     if words.next().is_some_and(|first| first == containers::ACTION_PROXY) {
         return action_proxy::cli::main(&[containers::ACTION_PROXY], words);
     }
+    common::huge_pages::avoid();
     let args = arguments();
     if args.check {
         return look(&args);

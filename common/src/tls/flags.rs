@@ -29,11 +29,7 @@ impl TlsFlags {
     /// # Errors
     ///
     /// As [`Files::of`].
-    pub fn files(
-        &self,
-        protocol: Option<Protocol>,
-        config: &HttpsConfig,
-    ) -> Result<Option<Files>, TlsError> {
+    pub fn files(&self, protocol: Option<Protocol>, config: &HttpsConfig) -> Result<Option<Files>, TlsError> {
         match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => Ok(Some(Files {
                 certificate: certificate.clone(),
