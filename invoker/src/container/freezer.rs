@@ -177,7 +177,7 @@ fn own_path(text: &str, controller: &str, id: &str) -> Option<String> {
 }
 
 /// Whether the text of `/proc/<pid>/status` says that SIGKILL waits for the process or one of its threads.
-fn has_pending_kill(status: &str) -> bool {
+pub fn has_pending_kill(status: &str) -> bool {
     const SIGKILL: u64 = 1 << (9 - 1);
     let pending = status.lines().filter_map(|line| {
         line.strip_prefix("SigPnd:").or_else(|| line.strip_prefix("ShdPnd:")).map(str::trim)

@@ -193,7 +193,7 @@ impl Container for ProcessContainer {
 
     async fn resume(&self) -> Result<(), RuntimeError> {
         self.process.suspended.store(false, Ordering::SeqCst);
-        if self.process.ended.borrow().is_some() {
+        if self.process.ended.borrow().is_some() || proc::is_ending(self.process.group) {
             return Err(RuntimeError::failed("resume", &self.name, anyhow::anyhow!("it has ended")));
         }
         proc::kill_group(self.process.group, Signal::CONT);

@@ -11,6 +11,13 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::MARKER;
+use crate::container::freezer::has_pending_kill;
+
+/// The kernel's `PF_EXITING`, of `include/linux/sched.h`.
+const EXITING: u32 = 0x4;
+
+/// The kernel's `PF_SIGNALED`: killed by a signal.
+const SIGNALED: u32 = 0x400;
 
 /// Killed processes are gone this soon, or reported.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
@@ -82,6 +89,13 @@ pub fn kill_group(group: i32, signal: Signal) {
     }
 }
 
+/// Whether a process was killed or has ended, even if whoever waits for it has not heard of it yet.
+pub fn is_ending(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    // In this order: what does not wait any more has arrived.
+    has_pending_kill(&status) || Stat::read(pid).is_none_or(|stat| stat.is_ending())
+}
+
 fn report(pid: Pid, result: rustix::io::Result<()>) {
     match result {
         Ok(()) | Err(Errno::SRCH) => {}
@@ -113,6 +127,7 @@ fn processes() -> impl Iterator<Item = i32> {
 struct Stat {
     state: char,
     group: i32,
+    flags: u32,
     resident_pages: u64,
 }
 
@@ -126,8 +141,13 @@ impl Stat {
         let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
         let group = fields.nth(1)?.parse().ok()?;
-        let resident_pages = fields.nth(18)?.parse().ok()?;
-        Some(Self { state, group, resident_pages })
+        let flags = fields.nth(3)?.parse().ok()?;
+        let resident_pages = fields.nth(14)?.parse().ok()?;
+        Some(Self { state, group, flags, resident_pages })
+    }
+
+    fn is_ending(&self) -> bool {
+        matches!(self.state, 'Z' | 'X') || self.flags & (EXITING | SIGNALED) != 0
     }
 }
 
@@ -138,8 +158,22 @@ mod tests {
     #[test]
     fn a_stat_line_is_read_whatever_the_programs_name() {
         let text = "4242 (a) b (c)) S 1 4200 4200 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 11 0 99 1000000 777 18446744073709551615 1 1 0";
-        assert_eq!(Stat::parse(text), Some(Stat { state: 'S', group: 4200, resident_pages: 777 }));
+        assert_eq!(
+            Stat::parse(text),
+            Some(Stat { state: 'S', group: 4200, flags: 4_194_560, resident_pages: 777 })
+        );
         assert_eq!(Stat::parse("nonsense"), None);
+    }
+
+    #[test]
+    fn what_is_killed_is_ending_though_nobody_has_heard_of_it() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        assert!(!is_ending(pid));
+        child.kill().unwrap();
+        assert!(is_ending(pid));
+        child.wait().unwrap();
+        assert!(is_ending(pid));
     }
 
     #[test]
