@@ -31,7 +31,7 @@ use controller::api::metrics::Shown;
 use controller::api::{self, waiting};
 use controller::{Cluster, Controller, Invokers, Parts};
 use prometheus::Registry;
-use server::{Door, Server};
+use server::{Audience, Door, Server};
 use tracing::{info, warn};
 
 use crate::args::Args;
@@ -91,7 +91,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let tls = args.node.tls.open(config.controller.protocol, &config.controller.https, &background)?;
     let (listener, address) = args.node.listen(args.port, tls.as_deref())?;
     let entrance = Entrance::new(config.controller.http.clone());
-    let mut doors = vec![Door { listener, tls }];
+    let mut doors = vec![Door { listener, tls, audience: Audience::Everybody }];
     doors.extend(args.actions_address.map(listen_for_actions).transpose()?);
     let again = doors.iter().map(Door::again).collect::<Result<_, _>>()?;
     let waiting_room = waiting::serve(again, entrance, stage.readiness(), &background)?;
@@ -127,7 +127,7 @@ fn listen_for_actions(address: SocketAddr) -> anyhow::Result<Door> {
     let listener = TcpListener::bind(address)
         .with_context(|| format!("cannot listen on {address}; choose another with --actions-address"))?;
     info!("actions reach the API at {}", listener.local_addr()?);
-    Ok(Door { listener, tls: None })
+    Ok(Door { listener, tls: None, audience: Audience::Actions })
 }
 
 /// What is counted, and where it is shown.

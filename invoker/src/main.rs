@@ -33,7 +33,7 @@ use invoker::metrics::{self, DockerMetrics, InvokerMetrics};
 use invoker::pool::keep_alive::fixed::FixedTimes;
 use invoker::routes::{self, Running, Subject};
 use prometheus::Registry;
-use server::{Door, Server};
+use server::{Audience, Door, Server};
 use tracing::{info, warn};
 
 use crate::args::Args;
@@ -104,7 +104,8 @@ async fn run(args: Arc<Args>) -> anyhow::Result<()> {
     shared::watch_readiness(&subject.registry, "invoker", is_ready)?;
     let serve_metrics = |address| routes::serve_metrics(address, subject.clone(), &background);
     let metrics_address = args.node.metrics_address.map(serve_metrics).transpose()?;
-    let http = routes::serve(Door { listener, tls }, subject.clone(), &background)?;
+    let http =
+        routes::serve(Door { listener, tls, audience: Audience::Everybody }, subject.clone(), &background)?;
     let applicant = args.node.applicant(NodeKind::Invoker, address, metrics_address);
     let joined = tokio::select! {
         joined = join::join(&applicant, &config, &shared_metrics, &stage, &background) => joined.map(Some),

@@ -35,6 +35,26 @@ pub struct Door {
     pub listener: TcpListener,
     /// What it shows to clients; plain without.
     pub tls: Option<Arc<Tls>>,
+    /// Whom it is for.
+    pub audience: Audience,
+}
+
+/// Whom a door is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Clients, operators, and who else gets there.
+    Everybody,
+    /// Actions: for them there is the API and nothing that operators ask.
+    Actions,
+}
+
+/// How a connection came in, among its data.
+#[derive(Clone, Copy, Debug)]
+pub struct Entered {
+    /// Whom its door is for.
+    pub audience: Audience,
+    /// Whether it speaks TLS.
+    pub encrypted: bool,
 }
 
 impl Door {
@@ -44,7 +64,8 @@ impl Door {
     ///
     /// If the process may open no more files.
     pub fn again(&self) -> std::io::Result<Self> {
-        Ok(Self { listener: self.listener.try_clone()?, tls: self.tls.clone() })
+        let listener = self.listener.try_clone()?;
+        Ok(Self { listener, tls: self.tls.clone(), audience: self.audience })
     }
 }
 
@@ -106,7 +127,8 @@ where
         .max_concurrent_connections(entrance.limits().max_connections.div_ceil(workers))
         .shutdown_timeout(grace.as_secs())
         .disable_signals();
-    for Door { listener, tls } in doors {
+    for Door { listener, tls, audience } in doors {
+        let entered = Entered { audience, encrypted: tls.is_some() };
         let (entrance, app) = (entrance.clone(), app.clone());
         let stopping = server.graceful_shutdown_signal();
         server = server.listen(name, listener, move || {
@@ -129,8 +151,9 @@ where
                     let stopping = stopping.clone();
                     async move { stopping.notified().await }
                 })
-                .on_connect_ext(|stream: &Stream, data| {
+                .on_connect_ext(move |stream: &Stream, data| {
                     data.insert(stream.activity());
+                    data.insert(entered);
                 })
                 .h1(map_config(app, |()| AppConfig::default()));
             let (entrance, tls) = (entrance.clone(), tls.clone());

@@ -13,7 +13,7 @@ use common::shutdown::Shutdown;
 use prometheus::Registry;
 use tracing::{error, info};
 
-use crate::{Door, Terms};
+use crate::{Audience, Door, Terms};
 
 /// Nobody's request takes long here.
 const STOP: Duration = Duration::from_secs(1);
@@ -47,7 +47,8 @@ pub fn serve(
     info!("metrics are at {address}");
     let terms = Terms { name: "metrics", workers: 1, grace: STOP, entrance: Entrance::new(limits) };
     let app = move || App::new().configure(&routes);
-    let server = crate::serve(vec![Door { listener, tls: None }], terms, tasks, app)?;
+    let server =
+        crate::serve(vec![Door { listener, tls: None, audience: Audience::Everybody }], terms, tasks, app)?;
     let stop = tasks.clone();
     tasks.spawn("metrics", async move {
         stop.requested().await;

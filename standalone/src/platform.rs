@@ -31,7 +31,7 @@ use invoker::Invoker;
 use invoker::metrics::InvokerMetrics;
 use invoker::pool::keep_alive::fixed::FixedTimes;
 use prometheus::Registry;
-use server::{Door, Server};
+use server::{Audience, Door, Server};
 use tracing::{info, warn};
 
 use crate::args::{Args, ContainerRuntime};
@@ -105,7 +105,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let controller = Controller::start(parts, background.clone()).await?;
     let servers = Servers::default();
     let scheme = if tls.is_some() { "https" } else { "http" };
-    servers.add(&controller, Door { listener, tls: tls.clone() })?;
+    servers.add(&controller, Door { listener, tls: tls.clone(), audience: Audience::Everybody })?;
     say(&ready::lines(scheme, address, &choice, guest, config.limits.unthrottled))?;
     let api = if tls.is_some() { ForActions::apart(address, &choice)? } else { ForActions::at(address) };
 
@@ -273,7 +273,7 @@ async fn start_invoker(
         tasks: background.clone(),
     };
     let Started { runtime, also_listen } = containers::start(choice, needs).await?;
-    let plain = |listener| Door { listener, tls: None };
+    let plain = |listener| Door { listener, tls: None, audience: Audience::Actions };
     if let Some(listener) = parts.api.listener {
         servers.add(controller, plain(listener))?;
     }

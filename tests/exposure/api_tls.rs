@@ -13,30 +13,39 @@ use tests::{clients, wait};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An action that calls the API as its platform tells it to, and returns the names that it finds.
+/// An action that calls the API as its platform tells it to, and returns the names that it finds and what becomes of
+/// other paths.
 const CALLER: &str = "
-function main() {
-  const http = require('http');
-  const url = new URL(process.env.__OW_API_HOST + '/api/v1/namespaces/_/actions');
+const http = require('http');
+function get(path) {
   const auth = 'Basic ' + Buffer.from(process.env.__OW_API_KEY).toString('base64');
   return new Promise((done, failed) => {
-    http.get(url, { headers: { authorization: auth } }, answer => {
+    http.get(process.env.__OW_API_HOST + path, { headers: { authorization: auth } }, answer => {
       let text = '';
       answer.on('data', piece => { text += piece; });
-      answer.on('end', () => done({ names: JSON.parse(text).map(action => action.name) }));
+      answer.on('end', () => done({ status: answer.statusCode, text }));
     }).on('error', failed);
   });
+}
+async function main({ paths }) {
+  const actions = JSON.parse((await get('/api/v1/namespaces/_/actions')).text);
+  const statuses = [];
+  for (const path of paths) statuses.push((await get(path)).status);
+  return { names: actions.map(action => action.name), statuses };
 }";
 
-/// Demands that an action of this namespace reaches the API.
+/// Demands that an action of this namespace reaches the API, and nothing that operators ask.
 pub async fn expect_calls_back(namespace: &Namespace) {
     let action = json!({
         "exec": { "kind": "nodejs:default", "code": CALLER },
         "annotations": [{ "key": "provide-api-key", "value": true }],
     });
     let name = namespace.create("caller", &action).await;
-    let result = namespace.result(&name, &json!({})).await;
+    let paths =
+        ["/ping", "/api/v1", "/metrics", "/metrics/targets", "/invokers", "/ready", "/api/v1/../metrics"];
+    let result = namespace.result(&name, &json!({ "paths": paths })).await;
     assert_eq!(result["names"], json!([name]), "{result}");
+    assert_eq!(result["statuses"], json!([200, 200, 404, 404, 404, 404, 404]), "{result}");
 }
 
 fn guest(server: &Server, authority: &Authority) -> Namespace {

@@ -21,6 +21,7 @@ use common::entity::json;
 use common::telemetry::span;
 use common::trace::Open;
 use serde::Serialize;
+use server::{Audience, Entered};
 use tokio::time::Instant;
 use tracing::{Instrument, debug, error, warn};
 
@@ -62,6 +63,15 @@ pub enum Layout {
     Compact,
     /// A member a line, as those of web actions.
     Pretty,
+}
+
+/// What actions may ask besides the API.
+const PING: &str = "/ping";
+
+/// How the connection of a request came in; one that is none, in tests, as everybody's.
+fn entered(request: &HttpRequest) -> Entered {
+    let everybody = Entered { audience: Audience::Everybody, encrypted: false };
+    request.conn_data().copied().unwrap_or(everybody)
 }
 
 /// Gives a request its id, and its response what every response has.
@@ -110,7 +120,7 @@ fn describe(span: &mut Open, request: &HttpRequest, status: StatusCode, transid:
     span.rename(route.as_ref().map_or_else(|| method.clone(), |route| format!("{method} {route}")));
     span.set("http.request.method", method)
         .set("url.path", request.path().to_owned())
-        .set("url.scheme", "http")
+        .set("url.scheme", if entered(request).encrypted { "https" } else { "http" })
         .set("http.response.status_code", i64::from(code))
         .set("transid", transid.to_string());
     if let Some(route) = route {
@@ -145,6 +155,9 @@ async fn inside(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     if *request.method() == Method::OPTIONS && WebPath::parse(request.uri().path()).is_none() {
         return Ok(request.into_response(answer::text("OK")));
+    }
+    if !is_api && request.path() != PING && entered(request.request()).audience == Audience::Actions {
+        return Ok(request.error_response(ApiError::Unrouted));
     }
     if request.uri().path_and_query().is_some_and(|uri| uri.as_str().len() > MAX_URI) {
         return Ok(request.error_response(ApiError::UriTooLong));

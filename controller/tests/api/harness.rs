@@ -28,7 +28,7 @@ use common::store::sqlite::SqliteStores;
 use common::store::{ArtifactStore, Document, EntityKind, SubjectRecord};
 use controller::{Controller, Invokers, Parts};
 use serde_json::Value;
-use server::{Door, Server};
+use server::{Audience, Door, Server};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -134,7 +134,8 @@ impl Whisk {
         let controller = Controller::start(parts, shutdown.clone()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let server = controller.serve(vec![Door { listener, tls: None }], 1).unwrap();
+        let server =
+            controller.serve(vec![Door { listener, tls: None, audience: Audience::Everybody }], 1).unwrap();
         Self { address, stores, bus, controller, key, shutdown, server, _folder: folder }
     }
 
