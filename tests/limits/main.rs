@@ -7,6 +7,7 @@
 //! is about Docker: processes have fewer limits, and `tests/contract` and `tests/platform` hold what they have.
 
 mod cases;
+mod driver;
 mod site;
 
 use std::panic::AssertUnwindSafe;

@@ -16,7 +16,8 @@ pub const OPEN_FILES: u64 = 256;
 /// The largest file, in bytes.
 pub const FILE_SIZE: u64 = 16 << 20;
 
-const SETTINGS: &str = "
+/// What the limits are set to.
+pub const SETTINGS: &str = "
 [whisk.docker]
 pids = 128
 open-files = 256

@@ -16,6 +16,8 @@ use crate::wait;
 
 /// How long a daemon may take to answer, or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes of a disk of its own: room for an image and some containers.
+const DISK: u64 = 2 << 30;
 /// Ends whatever has the daemon's folder on its command line, with its children, and unmounts what is there.
 const CLEAN: &str = r#"
 for process in $(pgrep -f "$1"); do
@@ -45,11 +47,27 @@ impl Dockerd {
     ///
     /// If it does not answer, or cannot be started although `OXWHISK_TEST_DOCKER` says `required`.
     pub async fn start() -> Option<Self> {
-        if std::env::var("OXWHISK_TEST_RUNTIME").is_ok_and(|runtime| runtime == "process") {
+        Self::start_in(wanted()?).await
+    }
+
+    /// The same on a disk of its own with btrfs, whose driver can bound what a container writes. Nothing where the kernel
+    /// does not know that, too.
+    ///
+    /// # Panics
+    ///
+    /// As above, and if there is no `mkfs.btrfs`.
+    pub async fn start_on_btrfs() -> Option<Self> {
+        let folder = wanted()?;
+        let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+        if !known.split_whitespace().any(|word| word == "btrfs") {
+            eprintln!("left out: this kernel has no btrfs");
             return None;
         }
-        let folder = tempfile::Builder::new().prefix("oxwhisk-dockerd-").tempdir();
-        let folder = folder.expect("a temporary folder can be made");
+        add_disk(&folder);
+        Self::start_in(folder).await
+    }
+
+    async fn start_in(folder: TempDir) -> Option<Self> {
         let log = place::log_file();
         add_bridge(&folder);
         let child = match spawn(&folder, &log) {
@@ -180,6 +198,31 @@ impl Drop for Dockerd {
         self.signal(Signal::KILL);
         let _ = self.child.wait();
         self.clean();
+    }
+}
+
+/// A folder for one, unless actions run as processes.
+fn wanted() -> Option<TempDir> {
+    if std::env::var("OXWHISK_TEST_RUNTIME").is_ok_and(|runtime| runtime == "process") {
+        return None;
+    }
+    let folder = tempfile::Builder::new().prefix("oxwhisk-dockerd-").tempdir();
+    Some(folder.expect("a temporary folder can be made"))
+}
+
+/// Puts a file that is a disk under the folder of its data; it goes when that is unmounted.
+fn add_disk(folder: &TempDir) {
+    let (file, data) = (folder.path().join("disk"), folder.path().join("data"));
+    let disk = File::create(&file).and_then(|disk| disk.set_len(DISK));
+    disk.and_then(|()| fs::create_dir(&data)).expect("the folder is writable");
+    for (program, arguments) in [("mkfs.btrfs", &["--quiet"][..]), ("mount", &["-o", "loop"])] {
+        let mut command = Command::new(program);
+        command.args(arguments).arg(&file);
+        if program == "mount" {
+            command.arg(&data);
+        }
+        let done = command.status().unwrap_or_else(|error| panic!("there is no {program}: {error}"));
+        assert!(done.success(), "{command:?} failed");
     }
 }
 

@@ -114,6 +114,9 @@ fn ensure_services(all: bool) -> anyhow::Result<()> {
     postgres::ensure()?;
     kafka::ensure()?;
     clients::ensure();
+    if Command::new("mkfs.btrfs").arg("--version").output().is_err() {
+        docker_daemon::install(&["btrfs-progs"])?;
+    }
     if all {
         prometheus::ensure()?;
         docker_registry::ensure();

@@ -75,7 +75,8 @@ pub async fn create(runtime: &DockerRuntime, spec: &ContainerSpec) -> Result<Doc
     let framing = framing(&image);
     let address = hold.lease.address();
     let mut body = body(&runtime.config, &runtime.bridge.network, address, spec, &image, framing);
-    let storage = runtime.disks.option();
+    let size = image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
+    let storage = runtime.disks.option(size);
     if let Some(host) = &mut body.host_config {
         host.storage_opt = storage.map(|size| HashMap::from([("size".to_owned(), size)]));
     }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use bollard::models::ContainerInspectResponse;
+use bollard::models::{ContainerInspectResponse, SystemInfo};
 use bollard::query_parameters::{InspectContainerOptionsBuilder, KillContainerOptions};
 use common::shutdown::Shutdown;
 use tokio::time::Instant;
@@ -39,6 +39,7 @@ const BLOCK: u64 = 4096;
 #[derive(Debug)]
 pub struct Disks {
     limit: u64,
+    counts_images: bool,
     /// The storage driver holds it, as far as is known.
     by_driver: AtomicBool,
     watched: Mutex<Vec<Weak<Watched>>>,
@@ -59,22 +60,27 @@ pub struct Watched {
 impl Disks {
     /// Asks the daemon whether its driver can hold a limit of so many bytes; 0 is none.
     pub async fn new(daemon: &Daemon, limit: u64) -> Self {
-        let by_driver = limit > 0
-            && daemon.docker.info().await.is_ok_and(|info| {
-                let status = info.driver_status.unwrap_or_default();
-                can_limit(info.driver.as_deref().unwrap_or_default(), &status)
-            });
-        Self { limit, by_driver: AtomicBool::new(by_driver), watched: Mutex::default() }
+        let info =
+            if limit > 0 { daemon.docker.info().await.unwrap_or_default() } else { SystemInfo::default() };
+        let driver = info.driver.unwrap_or_default();
+        let by_driver = can_limit(&driver, &info.driver_status.unwrap_or_default());
+        Self {
+            limit,
+            counts_images: counts_images(&driver),
+            by_driver: AtomicBool::new(by_driver),
+            watched: Mutex::default(),
+        }
     }
 
-    /// What the daemon is to be told, if its driver holds the limit.
-    pub fn option(&self) -> Option<String> {
-        self.by_driver.load(Ordering::SeqCst).then(|| self.limit.to_string())
+    /// What the daemon is to be told of a container of an image of so many bytes, if its driver holds the limit.
+    pub fn option(&self, image: u64) -> Option<String> {
+        let size = if self.counts_images { self.limit.saturating_add(image) } else { self.limit };
+        self.by_driver.load(Ordering::SeqCst).then(|| size.to_string())
     }
 
     /// Whether the daemon has refused because of that option. Then it is not given any more.
     pub fn is_refused(&self, message: &str) -> bool {
-        let is_refused = message.contains("storage-opt") || message.contains("pquota");
+        let is_refused = ["storage-opt", "pquota", "qgroup"].iter().any(|word| message.contains(word));
         if is_refused && self.by_driver.swap(false, Ordering::SeqCst) {
             info!("the storage driver cannot bound containers: what they write is measured");
         }
@@ -238,7 +244,13 @@ impl Sum {
 /// shows only when a container is made.
 pub(super) fn can_limit(driver: &str, status: &[Vec<String>]) -> bool {
     let on_xfs = || status.iter().any(|entry| entry[..] == ["Backing Filesystem", "xfs"]);
-    matches!(driver, "btrfs" | "zfs" | "devicemapper") || (driver == "overlay2" && on_xfs())
+    matches!(driver, "btrfs" | "zfs") || (driver == "overlay2" && on_xfs())
+}
+
+/// Whether a storage driver bounds all that a container sees, and not just what it has written: a snapshot of btrfs
+/// is as large as its image from the start.
+fn counts_images(driver: &str) -> bool {
+    driver == "btrfs"
 }
 
 /// Where a container's files lie on the daemon's machine; nothing if the driver does not tell.
@@ -299,6 +311,8 @@ mod tests {
             ("overlay2", "extfs", false),
             ("btrfs", "btrfs", true),
             ("vfs", "xfs", false),
+            // A container there cannot have less than all have.
+            ("devicemapper", "xfs", false),
         ] {
             assert_eq!(can_limit(driver, &on(fs)), expected, "{driver} on {fs}");
         }
