@@ -1,9 +1,11 @@
 //! Owns all containers: carries out what [`decide`] decides, a task a container.
 //!
-//! The facts stand behind one short lock; what follows from a decision is done after it is released.
+//! The facts stand behind one short lock; what follows from a decision is done after it is released, in no certain order
+//! with what follows from others.
 
 mod containers;
 pub mod decide;
+mod inboxes;
 pub mod keep_alive;
 pub mod keeper;
 pub mod stem_cells;
@@ -14,13 +16,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::entity::activation::{Response, Status};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tracing::{Instrument, info, warn};
 
 use crate::context::Context;
 use crate::job::Job;
 use crate::proxy::{self, Command, Origin, activation};
 use decide::{ContainerNo, Effect, PoolState, ReservationNo, Start, Wanting};
+use inboxes::Inboxes;
 use keeper::Keeper;
 
 /// Upstream's words for the activation of a namespace that is locked out.
@@ -34,7 +37,7 @@ pub struct Pool {
     context: Arc<Context>,
     prefix: String,
     state: Mutex<PoolState<Job>>,
-    proxies: Mutex<HashMap<ContainerNo, mpsc::Sender<Command>>>,
+    inboxes: Mutex<Inboxes<Command>>,
     /// Who waits for a reservation.
     reserving: Mutex<HashMap<ReservationNo, oneshot::Sender<()>>>,
     numbers: AtomicU64,
@@ -93,7 +96,7 @@ impl Pool {
             prefix,
             state: Mutex::new(state),
             keeper,
-            proxies: Mutex::default(),
+            inboxes: Mutex::default(),
             reserving: Mutex::default(),
             numbers: AtomicU64::new(0),
             draining: AtomicBool::new(false),
@@ -114,17 +117,20 @@ impl Pool {
             return;
         }
         job.traced.waits();
-        let mut state = self.state();
-        // With the lock: whoever is blocked later is looked for among those that wait.
-        if self.is_blocked(&job) {
-            drop(state);
-            return self.refuse(vec![job]);
-        }
-        let outcome = state.submit(job);
-        drop(state);
-        match outcome {
-            Ok(effects) => self.carry_out(effects),
-            Err(job) => {
+        let (refused, effects) = self.decide(|state| {
+            // With the lock: whoever is blocked later is looked for among those that wait.
+            if self.is_blocked(&job) {
+                return (Some((job, true)), Vec::new());
+            }
+            match state.submit(job) {
+                Ok(effects) => (None, effects),
+                Err(job) => (Some((job, false)), Vec::new()),
+            }
+        });
+        match refused {
+            None => self.carry_out(effects),
+            Some((job, true)) => self.refuse(vec![job]),
+            Some((job, false)) => {
                 let memory = job.want().memory_mb;
                 warn!(action.fqn = %job.message.action, "an action of {memory} MB is larger than the whole pool");
                 let text = "Failed to provision resources to run the action.";
@@ -176,15 +182,15 @@ impl Pool {
     /// if all containers waited, none would ever make room.
     pub async fn reserve(self: &Arc<Self>, memory_mb: u64) -> Result<Reservation, Stopping> {
         let (granted, grant) = oneshot::channel();
-        let (reservation, effects) = {
-            let mut state = self.state();
+        let (reservation, effects) = self.decide(|state| {
             if self.draining.load(Ordering::SeqCst) {
-                return Err(Stopping);
+                return (Err(Stopping), Vec::new());
             }
             let (no, memory_mb, effects) = state.reserve(memory_mb);
             self.reserving().insert(no, granted);
-            (Reservation { pool: self.clone(), no, memory_mb }, effects)
-        };
+            (Ok(Reservation { pool: self.clone(), no, memory_mb }), effects)
+        });
+        let reservation = reservation?;
         self.carry_out(effects);
         grant.await.map(|()| reservation).map_err(|_| Stopping)
     }
@@ -237,7 +243,7 @@ impl Pool {
 
     /// A container is gone.
     pub fn removed(self: &Arc<Self>, no: ContainerNo) {
-        self.proxies().remove(&no);
+        self.inboxes().close(no);
         self.change(|state| state.removed(no));
     }
 
@@ -276,10 +282,8 @@ impl Pool {
         }
         let living = self.state().close();
         for no in living {
-            let proxy = self.proxies().get(&no).cloned();
-            if let Some(proxy) = proxy {
-                let _ = proxy.try_send(Command::Remove);
-            }
+            // One that is gone already need not be told.
+            let _ = self.inboxes().send(no, Command::Remove);
         }
         self.wait_until(REMOVAL, |state| state.standing().containers == 0).await && ended
     }
@@ -301,8 +305,8 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn proxies(&self) -> MutexGuard<'_, HashMap<ContainerNo, mpsc::Sender<Command>>> {
-        self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
+    fn inboxes(&self) -> MutexGuard<'_, Inboxes<Command>> {
+        self.inboxes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn reserving(&self) -> MutexGuard<'_, HashMap<ReservationNo, oneshot::Sender<()>>> {
@@ -310,16 +314,34 @@ impl Pool {
     }
 
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut PoolState<Job>) -> Vec<Effect<Job>>) {
-        let effects = {
-            let mut state = self.state();
-            let effects = change(&mut state);
+        let ((), effects) = self.decide(|state| {
+            let effects = change(state);
             if self.draining.load(Ordering::SeqCst) {
                 // What came back or waited stays in the journal.
                 state.drain_waiting();
             }
-            effects
-        };
+            ((), effects)
+        });
         self.carry_out(effects);
+    }
+
+    /// Decides something; what is to be made can be told things from then on, whoever carries it out and when.
+    fn decide<T>(
+        &self,
+        decision: impl FnOnce(&mut PoolState<Job>) -> (T, Vec<Effect<Job>>),
+    ) -> (T, Vec<Effect<Job>>) {
+        let mut state = self.state();
+        let (outcome, effects) = decision(&mut state);
+        for effect in &effects {
+            let (no, jobs) = match effect {
+                Effect::Create(no, job, _) => (*no, u64::from(job.want().max_concurrent)),
+                // Whose it will be is not known: as many as the system allows.
+                Effect::Prewarm(no, _) => (*no, self.context.config.concurrency_limit.max),
+                _ => continue,
+            };
+            self.inboxes().open(no, jobs as usize + 2);
+        }
+        (outcome, effects)
     }
 
     fn carry_out(self: &Arc<Self>, mut effects: Vec<Effect<Job>>) {
@@ -342,15 +364,12 @@ impl Pool {
                 self.placed(&job, start);
                 let action = &job.message.action;
                 let name = self.name(job.message.user.namespace.name.as_str(), action.name.as_str());
-                let bound = job.want().max_concurrent as usize + 2;
-                self.start(no, name, Origin::Job(job), bound);
+                self.start(no, name, Origin::Job(job));
             }
             Effect::Prewarm(no, cell) => {
                 if let Some(plan) = self.keeper.plan(cell) {
                     let name = self.name("prewarm", &plan.kind.replace(':', ""));
-                    // Whose it will be is not known: as many as the system allows.
-                    let bound = self.context.config.concurrency_limit.max as usize + 2;
-                    self.start(no, name, Origin::StemCell(plan.clone()), bound);
+                    self.start(no, name, Origin::StemCell(plan.clone()));
                 }
             }
             Effect::Assign(no, job, start) => {
@@ -358,17 +377,9 @@ impl Pool {
                 if start == Start::Prewarmed {
                     self.keeper.served();
                 }
-                let proxy = self.proxies().get(&no).cloned();
-                let Some(proxy) = proxy else { return self.state().returned(job) };
-                match proxy.try_send(Command::Assign(Box::new(job))) {
-                    Ok(()) => {}
-                    Err(
-                        mpsc::error::TrySendError::Full(command) | mpsc::error::TrySendError::Closed(command),
-                    ) => {
-                        if let Command::Assign(job) = command {
-                            return self.state().returned(*job);
-                        }
-                    }
+                let told = self.inboxes().send(no, Command::Assign(Box::new(job)));
+                if let Err(Command::Assign(job)) = told {
+                    return self.decide(|state| ((), state.returned(*job))).1;
                 }
             }
             Effect::Missed(cell) => return self.missed(cell),
@@ -387,9 +398,8 @@ impl Pool {
                 }
             }
             Effect::Remove(no) => {
-                if let Some(proxy) = self.proxies().get(&no) {
-                    let _ = proxy.try_send(Command::Remove);
-                }
+                // One that is gone already need not be told.
+                let _ = self.inboxes().send(no, Command::Remove);
             }
         }
         Vec::new()
@@ -400,9 +410,8 @@ impl Pool {
         self.context.metrics.pool_wait.observe(job.arrived.elapsed().as_secs_f64());
     }
 
-    fn start(self: &Arc<Self>, no: ContainerNo, name: String, origin: Origin, bound: usize) {
-        let (sender, inbox) = mpsc::channel(bound);
-        self.proxies().insert(no, sender);
+    fn start(self: &Arc<Self>, no: ContainerNo, name: String, origin: Origin) {
+        let Some(inbox) = self.inboxes().begin(no) else { return };
         let run = proxy::run(no, name, origin, self.context.clone(), self.clone(), inbox);
         self.context.tasks.spawn("container", run);
     }

@@ -182,7 +182,10 @@ impl Pool {
             (state.stem_cells().cold_starts(cell), state.stem_cells().wanted(cell))
         };
         let wanted = self.wanted(cell, cold_starts);
-        if wanted > before { self.state().want_stem_cells(cell, wanted) } else { Vec::new() }
+        if wanted <= before {
+            return Vec::new();
+        }
+        self.decide(|state| ((), state.want_stem_cells(cell, wanted))).1
     }
 }
 
