@@ -172,6 +172,18 @@ impl Server {
         panic!("the server lives on");
     }
 
+    /// All that was ever printed on stdout by one that has ended, with its children.
+    pub fn last_words(&self) -> String {
+        for _ in 0..3000 {
+            // Who collects has let go.
+            if Arc::strong_count(&self.logs[0]) == 1 {
+                return self.everything().0;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("somebody holds the server's output");
+    }
+
     /// All that was ever printed, counted or not.
     pub fn everything(&self) -> (String, String) {
         let text = |stream: usize| String::from_utf8_lossy(&self.logs[stream].lock().unwrap()).into_owned();

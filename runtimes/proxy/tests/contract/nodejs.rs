@@ -278,7 +278,7 @@ fn an_action_that_exits_takes_the_server_along_without_an_answer() {
         server.init(&format!("function main() {{ console.log('last words'); {body} }}"));
         assert!(server.try_run(json!({})).is_none(), "{body}");
         assert!(!server.ended().success());
-        assert_eq!(server.everything().0, "last words\n", "{body}");
+        assert_eq!(server.last_words(), "last words\n", "{body}");
     }
     let Some(mut server) = nodejs() else { return };
     let body = json!({"value": {"main": "main", "code": "process.exit(1)"}});

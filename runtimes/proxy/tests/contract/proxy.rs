@@ -97,7 +97,7 @@ fn an_action_that_ends_between_two_runs_ends_the_server() {
     server.init("x");
     assert_eq!(server.run(json!({})).status, 200);
     assert_eq!(server.ended().code(), Some(7));
-    assert_eq!(server.everything().0, "after\n");
+    assert_eq!(server.last_words(), "after\n");
 }
 
 #[test]

@@ -180,7 +180,7 @@ fn an_action_that_exits_takes_the_server_along_without_an_answer() {
     server.init("import sys\ndef main(a):\n  print('last words')\n  sys.exit(3)");
     assert!(server.try_run(json!({})).is_none());
     assert_eq!(server.ended().code(), Some(3));
-    assert_eq!(server.everything().0, "last words\n");
+    assert_eq!(server.last_words(), "last words\n");
 }
 
 #[test]
