@@ -352,8 +352,11 @@ impl Pool {
             }
             effects = further;
         }
-        let standing = self.state().standing();
-        self.context.metrics.pool(&standing);
+        {
+            // With the lock, so that an older standing is never shown after a newer one.
+            let state = self.state();
+            self.context.metrics.pool(&state.standing());
+        }
         self.changed.notify_waiters();
     }
 
