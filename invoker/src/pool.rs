@@ -79,6 +79,14 @@ impl Drop for Reservation {
     }
 }
 
+/// Why a job is not taken.
+enum Refusal {
+    /// Its subject is locked out.
+    Blocked,
+    /// It could never fit.
+    TooLarge,
+}
+
 /// The pool begins nothing any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the invoker stops")]
@@ -120,17 +128,17 @@ impl Pool {
         let (refused, effects) = self.decide(|state| {
             // With the lock: whoever is blocked later is looked for among those that wait.
             if self.is_blocked(&job) {
-                return (Some((job, true)), Vec::new());
+                return (Some((job, Refusal::Blocked)), Vec::new());
             }
             match state.submit(job) {
                 Ok(effects) => (None, effects),
-                Err(job) => (Some((job, false)), Vec::new()),
+                Err(job) => (Some((job, Refusal::TooLarge)), Vec::new()),
             }
         });
         match refused {
             None => self.carry_out(effects),
-            Some((job, true)) => self.refuse(vec![job]),
-            Some((job, false)) => {
+            Some((job, Refusal::Blocked)) => self.refuse(vec![job]),
+            Some((job, Refusal::TooLarge)) => {
                 let memory = job.want().memory_mb;
                 warn!(action.fqn = %job.message.action, "an action of {memory} MB is larger than the whole pool");
                 let text = "Failed to provision resources to run the action.";
@@ -414,7 +422,7 @@ impl Pool {
     }
 
     fn start(self: &Arc<Self>, no: ContainerNo, name: String, origin: Origin) {
-        let Some(inbox) = self.inboxes().begin(no) else { return };
+        let inbox = self.inboxes().begin(no).expect("a container is decided on, and then started once");
         let run = proxy::run(no, name, origin, self.context.clone(), self.clone(), inbox);
         self.context.tasks.spawn("container", run);
     }

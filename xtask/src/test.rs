@@ -26,20 +26,26 @@ const DISTRIBUTED: [&str; 3] = ["api", "wsk", "wsk_wire"];
 
 /// Runs everything, or everything but what takes long.
 pub fn run(all: bool) -> anyhow::Result<()> {
-    openssl::ensure()?;
-    let daemon = docker_daemon::ensure()?;
-    let outcome = suites(all).and_then(|()| if all { stacks() } else { Ok(()) });
-    daemon.stop()?;
-    outcome
+    beside_a_daemon(|| {
+        suites(all)?;
+        if all { stacks() } else { Ok(()) }
+    })
 }
 
 /// Runs only the suites that deploy whole stacks.
 pub fn run_stacks() -> anyhow::Result<()> {
+    beside_a_daemon(|| {
+        cargo(&["build", "--workspace", "--bins"], &[])?;
+        images::run(false, images::Wanted::Usual)?;
+        stacks()
+    })
+}
+
+/// Does what needs Docker, and a build; stops the daemon if it was started for that.
+fn beside_a_daemon(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
     openssl::ensure()?;
     let daemon = docker_daemon::ensure()?;
-    let outcome = cargo(&["build", "--workspace", "--bins"], &[])
-        .and_then(|()| images::run(false, images::Wanted::Usual))
-        .and_then(|()| stacks());
+    let outcome = work();
     daemon.stop()?;
     outcome
 }
